@@ -1,0 +1,131 @@
+"""What is compared. One file per family; a decorator on its `build` function registers it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.batch import Batch
+from bench.registry import Registry
+from bench.spec import InputKind, OutputKind, Spec
+
+Loss = Callable[[nn.Module, Batch], Tensor]
+"""A scalar from a model and a batch; runs the forward itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One part of a training step: which parameters it moves, and by which loss.
+
+    A classifier has one phase, the task's loss over all its parameters. A GAN has two, taken in turn.
+
+    Attributes:
+        optimizer: makes the optimizer over `parameters`; None takes the one that the suite asks for.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    loss: Loss
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A family under comparison.
+
+    Attributes:
+        summary: what it is, in one line.
+        source: the paper it comes from.
+        hyperparameters: a frozen dataclass made with `bench.options.option`; every field has a default and a help sentence.
+        build: makes the model from a spec and hyperparameters; nothing in it depends on data, so it also builds on `meta`.
+            Its `forward` takes `(inputs)`, or `(inputs, lengths)` for sequences, where `lengths` is a (B,) CPU tensor, or
+            None when every row is full.
+        width: the hyperparameter that scales its size.
+        parameter_count: the closed form of its number of parameters, where one is known.
+        phases: its own training step, from the model and the task's loss; None is one phase over everything.
+        encoding: how texts become token ids; `words` is the task's own.
+    """
+
+    name: str
+    summary: str
+    source: str
+    inputs: frozenset[InputKind]
+    outputs: frozenset[OutputKind]
+    hyperparameters: type[Any]
+    build: Callable[[Spec, Any], nn.Module]
+    width: str | None = None
+    parameter_count: Callable[[Spec, Any], int] | None = None
+    phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None
+    encoding: str = "words"
+
+    def supports(self, spec: Spec) -> bool:
+        """Whether it takes these inputs and gives these outputs."""
+        return spec.inputs in self.inputs and spec.outputs in self.outputs
+
+    def training_phases(self, model: nn.Module, loss: Loss) -> Sequence[Phase]:
+        """Its training step: its own phases, else one over all parameters by the task's loss."""
+        if self.phases is not None:
+            return self.phases(model, loss)
+        return [Phase(name="model", parameters=list(model.parameters()), loss=loss)]
+
+    def defaults(self) -> dict[str, Any]:
+        """Every hyperparameter with its default."""
+        return {entry.name: entry.default for entry in dataclasses.fields(self.hyperparameters)}
+
+
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "architecture",
+    {
+        "nbow": "bench.architectures.nbow",
+        "rnn": "bench.architectures.recurrent",
+        "lstm": "bench.architectures.recurrent",
+        "gru": "bench.architectures.recurrent",
+        "textcnn": "bench.architectures.textcnn",
+        "transformer": "bench.architectures.transformer",
+        "mlp": "bench.architectures.mlp",
+        "cnn": "bench.architectures.cnn",
+    },
+    group="bench.architectures",
+)
+
+
+def architecture(
+    name: str,
+    *,
+    summary: str,
+    source: str,
+    inputs: Iterable[InputKind],
+    outputs: Iterable[OutputKind],
+    hyperparameters: type[Any],
+    width: str | None = None,
+    parameter_count: Callable[[Spec, Any], int] | None = None,
+    phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None,
+    encoding: str = "words",
+) -> Callable[[Callable[[Spec, Any], nn.Module]], Callable[[Spec, Any], nn.Module]]:
+    """Register the decorated `build(spec, hyperparameters) -> nn.Module` under a name; see `Architecture` for the rest."""
+
+    def register(build: Callable[[Spec, Any], nn.Module]) -> Callable[[Spec, Any], nn.Module]:
+        ARCHITECTURES.register(
+            name,
+            Architecture(
+                name=name,
+                summary=summary,
+                source=source,
+                inputs=frozenset(inputs),
+                outputs=frozenset(outputs),
+                hyperparameters=hyperparameters,
+                build=build,
+                width=width,
+                parameter_count=parameter_count,
+                phases=phases,
+                encoding=encoding,
+            ),
+        )
+        return build
+
+    return register

@@ -1,0 +1,135 @@
+"""Observations become metrics: the one place where samples turn into values with intervals, and doubts into flags.
+
+Pure and torch-free; used by the stopping rule, the screen, tables, charts and checks alike, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.quantity import METRICS
+from bench.records import CaseResult, Fit, Measure, Outcome, Trial
+from bench.stats import Estimate, IntervalKind, log_t_estimate, mean_t_estimate, quantile, relative_half_width, wilson
+
+NOISY_SPREAD = 0.15
+FEW_TRIALS = 5
+
+
+def good_trials(result: CaseResult) -> list[Trial]:
+    """The trials that count: ended well, with samples."""
+    return [trial for trial in result.trials if trial.outcome is Outcome.OK and trial.samples_s]
+
+
+def good_fits(result: CaseResult) -> list[Fit]:
+    """The fits that ended well."""
+    return [fit for fit in result.fits if fit.outcome is Outcome.OK]
+
+
+def half_width(result: CaseResult) -> float | None:
+    """The wider of the relative half-widths of p10 and median over trials, which the stopping rule looks at."""
+    trials = good_trials(result)
+    widths = [relative_half_width([quantile(trial.samples_s, share) for trial in trials]) for share in (0.1, 0.5)]
+    return max((width for width in widths if width is not None), default=None)
+
+
+def estimates(result: CaseResult) -> dict[str, Estimate]:
+    """Every metric of a case that something was observed of, by name."""
+    found: dict[str, Estimate] = {}
+    if result.preflight is not None and result.preflight.parameters is not None:
+        found["parameters"] = Estimate(value=result.preflight.parameters)
+    if result.preflight is not None and result.preflight.weights_bytes is not None:
+        found["weights_bytes"] = Estimate(value=result.preflight.weights_bytes)
+    trials = good_trials(result)
+    if trials:
+        found |= _times(trials)
+    for memory in result.memory:
+        if memory.outcome is Outcome.OK:
+            found |= {name: Estimate(value=value) for name, value in memory.values.items()}
+    fits = good_fits(result)
+    if fits:
+        found |= _accuracies(fits)
+    return found
+
+
+def _over(trials: Sequence[Trial], statistic: Callable[[Trial], float]) -> Estimate:
+    return log_t_estimate([statistic(trial) for trial in trials])
+
+
+def _times(trials: Sequence[Trial]) -> dict[str, Estimate]:
+    latency = _over(trials, lambda trial: quantile(trial.samples_s, 0.5))
+    found = {
+        "latency_s": latency,
+        "latency_p10_s": _over(trials, lambda trial: quantile(trial.samples_s, 0.1)),
+        "latency_iqr_low_s": _over(trials, lambda trial: quantile(trial.samples_s, 0.25)),
+        "latency_iqr_high_s": _over(trials, lambda trial: quantile(trial.samples_s, 0.75)),
+    }
+    first = trials[0]
+    if first.items:
+        found["throughput_items_per_s"] = latency.inverted(first.items)
+    if first.tokens and first.real_tokens:
+        found["throughput_tokens_per_s"] = latency.inverted(first.tokens)
+        found["throughput_real_tokens_per_s"] = latency.inverted(first.real_tokens)
+        found["padding_share"] = Estimate(value=1 - first.real_tokens / first.tokens)
+    first_calls = [trial.first_call_s for trial in trials if trial.first_call_s]
+    if first_calls:
+        found["first_call_s"] = log_t_estimate(first_calls)
+    return found
+
+
+def _accuracies(fits: Sequence[Fit]) -> dict[str, Estimate]:
+    found = {
+        name: mean_t_estimate([fit.metrics[name] for fit in fits])
+        for name in fits[0].metrics
+        if all(name in fit.metrics for fit in fits)
+    }
+    times = [fit.fit_s for fit in fits if fit.fit_s]
+    if times:
+        found["fit_s"] = log_t_estimate(times, IntervalKind.T95_SEEDS)
+    reached = [fit.time_to_target_s for fit in fits if fit.time_to_target_s]
+    if reached:
+        found["time_to_target_s"] = log_t_estimate(reached, IntervalKind.T95_SEEDS)
+    return found
+
+
+def item_interval(result: CaseResult) -> Estimate | None:
+    """The share of test items that were right, with its Wilson interval: what other test items would have given.
+
+    Over several seeds the test items are the same ones, so they are counted once, at the mean share; over folds they
+    are different ones and all count.
+    """
+    fits = [fit for fit in good_fits(result) if fit.correct is not None and fit.total]
+    if not fits:
+        return None
+    seeds = len({fit.seed for fit in fits})
+    correct = sum(fit.correct or 0 for fit in fits) / seeds
+    total = round(sum(fit.total or 0 for fit in fits) / seeds)
+    low, high = wilson(correct, total)
+    return Estimate(value=correct / total, low=low, high=high, interval=IntervalKind.WILSON95)
+
+
+def flags(result: CaseResult, measure: Measure) -> tuple[str, ...]:
+    """The doubts about a case, in words: tables and charts mark every case that has one."""
+    found: list[str] = []
+    if result.preflight is not None and result.preflight.red:
+        found.append(f"contract_red: {', '.join(result.preflight.red)}")
+    trials = good_trials(result)
+    if trials:
+        if len(trials) < FEW_TRIALS:
+            found.append(f"few_trials: {len(trials)}")
+        if any(trial.steady is False for trial in trials):
+            found.append("not_steady")
+        if any(quantile(trial.samples_s, 0.9) / quantile(trial.samples_s, 0.1) - 1 > NOISY_SPREAD for trial in trials):
+            found.append("noisy")
+        width = half_width(result)
+        if width is None or width > measure.target:
+            found.append("wide_interval")
+    lost = [fit for fit in result.fits if fit.outcome is not Outcome.OK]
+    if lost:
+        found.append(f"{lost[-1].outcome.value}: {len(lost)} of {len(result.fits)} fits")
+    return tuple(found)
+
+
+def metric_order(names: Sequence[str]) -> list[str]:
+    """Names in the order in which metrics are declared."""
+    order = {name: place for place, name in enumerate(METRICS)}
+    return sorted(names, key=lambda name: order.get(name, len(order)))

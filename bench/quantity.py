@@ -1,0 +1,169 @@
+"""Metrics as data - name, unit, direction - and the only place where numbers become text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Better(StrEnum):
+    """Which way a metric improves."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+class Unit(StrEnum):
+    """Base units; values are stored in them and scaled only when shown."""
+
+    SECONDS = "s"
+    BYTES = "B"
+    ITEMS_PER_SECOND = "items/s"
+    TOKENS_PER_SECOND = "tokens/s"
+    SHARE = "share"  # 0 to 1
+    COUNT = "count"
+    NATS = "nats"
+    NUMBER = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A named quantity: `title` is the column head that people see."""
+
+    name: str
+    title: str
+    unit: Unit
+    better: Better
+
+
+def _metrics(better: Better, unit: Unit, **titles: str) -> Iterable[Metric]:
+    return (Metric(name=name, title=title, unit=unit, better=better) for name, title in titles.items())
+
+
+_BUILT_IN = (
+    *_metrics(
+        Better.LOWER,
+        Unit.SECONDS,
+        latency_s="latency",
+        latency_iqr_low_s="latency, lower quartile",
+        latency_iqr_high_s="latency, upper quartile",
+        latency_p10_s="latency p10",
+        first_call_s="first call",
+        fit_s="time to fit",
+        time_to_target_s="time to target",
+    ),
+    *_metrics(Better.HIGHER, Unit.ITEMS_PER_SECOND, throughput_items_per_s="throughput"),
+    *_metrics(
+        Better.HIGHER,
+        Unit.TOKENS_PER_SECOND,
+        throughput_tokens_per_s="token throughput",
+        throughput_real_tokens_per_s="real-token throughput",
+    ),
+    *_metrics(Better.NEITHER, Unit.SHARE, padding_share="padding"),
+    *_metrics(
+        Better.LOWER,
+        Unit.BYTES,
+        peak_allocated_bytes="peak allocated",
+        peak_reserved_bytes="peak reserved",
+        driver_bytes="driver memory",
+        peak_rss_bytes="peak memory",
+        weights_bytes="weights",
+    ),
+    *_metrics(Better.LOWER, Unit.COUNT, parameters="parameters"),
+    *_metrics(
+        Better.HIGHER,
+        Unit.SHARE,
+        accuracy="accuracy",
+        f1_macro="F1 (macro)",
+        precision_macro="precision (macro)",
+        recall_macro="recall (macro)",
+    ),
+    *_metrics(Better.LOWER, Unit.NATS, test_loss="test loss"),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _BUILT_IN}
+"""Every metric by name; a task or workload with one of its own adds it with `declare`."""
+
+
+def declare(metric: Metric) -> Metric:
+    """Add a metric of a task's or workload's own, so that every table and export knows its unit and direction.
+
+    Raises:
+        ValueError: the name stands for another quantity already.
+    """
+    known = METRICS.setdefault(metric.name, metric)
+    if known != metric:
+        raise ValueError(f"metric '{metric.name}' is already declared as {known}")
+    return metric
+
+
+_SI = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_BINARY = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits without an exponent: 1234 -> 1,230; 0.01234 -> 0.0123."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    rounded = float(f"{value:.3g}")
+    digits = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{digits}f}"
+
+
+def _scaled(value: float, scales: Iterable[tuple[float, str]], otherwise: str = "") -> tuple[float, str]:
+    *_, smallest = pairs = tuple(scales)
+    for scale, name in pairs:
+        # 999.6 rounds to 1,000 at three digits and so belongs to the next scale already
+        if abs(value) >= scale * 0.9995:
+            return scale, name
+    return (1.0, otherwise) if otherwise or smallest[0] > 1 else smallest
+
+
+def format_value(value: float | None, unit: Unit) -> str:
+    """A value for people: `1.24 ms`, `12.3 k/s`, `40.1 MiB`, `86.4 %`; unknown is `n/a`."""
+    if value is None:
+        return "n/a"
+    match unit:
+        case Unit.SECONDS if abs(value) >= 120:
+            return format_duration(value)
+        case Unit.SECONDS:
+            scale, name = _scaled(value, _SECONDS) if value else (1.0, "s")
+            return f"{_three_digits(value / scale)} {name}"
+        case Unit.BYTES:
+            scale, name = _scaled(value, _BINARY, "B")
+            return f"{_three_digits(value / scale)} {name}"
+        case Unit.SHARE:
+            return f"{value * 100:.1f} %"
+        case Unit.ITEMS_PER_SECOND | Unit.TOKENS_PER_SECOND:
+            scale, name = _scaled(value, _SI)
+            return f"{_three_digits(value / scale)}{' ' + name if name else ''}/s"
+        case Unit.COUNT if abs(value) < 1000:
+            return f"{value:.0f}"
+        case Unit.COUNT:
+            scale, name = _scaled(value, _SI)
+            return f"{_three_digits(value / scale)} {name}".rstrip()
+        case _:
+            return _three_digits(value)
+
+
+def format_half_width(value: float, low: float | None, high: float | None, unit: Unit) -> str:
+    """The interval beside a value: `±1.3 %` of it; for shares in points, `±0.9`; empty where there is none."""
+    if low is None or high is None:
+        return ""
+    if unit is Unit.SHARE:
+        return f"±{(high - low) / 2 * 100:.1f}"
+    return f"±{(high - low) / 2 / abs(value) * 100:.1f} %" if value else ""
+
+
+def format_duration(seconds: float) -> str:
+    """A span for people, to the second: `42 s`, `5 min 03 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
