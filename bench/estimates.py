@@ -6,6 +6,7 @@ Pure and torch-free; used by the stopping rule, the screen, tables, charts and c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from bench.quantity import METRICS
 from bench.records import CaseResult, Fit, Measure, Outcome, Trial
@@ -77,18 +78,23 @@ def _times(trials: Sequence[Trial]) -> dict[str, Estimate]:
 
 
 def _accuracies(fits: Sequence[Fit]) -> dict[str, Estimate]:
-    found = {
-        name: mean_t_estimate([fit.metrics[name] for fit in fits])
-        for name in fits[0].metrics
-        if all(name in fit.metrics for fit in fits)
-    }
-    times = [fit.fit_s for fit in fits if fit.fit_s]
-    if times:
-        found["fit_s"] = log_t_estimate(times, IntervalKind.T95_SEEDS)
-    reached = [fit.time_to_target_s for fit in fits if fit.time_to_target_s]
-    if reached:
-        found["time_to_target_s"] = log_t_estimate(reached, IntervalKind.T95_SEEDS)
+    found: dict[str, Estimate] = {}
+    for name in fits[0].metrics:
+        if all(name in fit.metrics for fit in fits):
+            found[name] = mean_t_estimate(_replicates([(fit.seed, fit.metrics[name]) for fit in fits]))
+    for name in ("fit_s", "time_to_target_s"):
+        times = [(fit.seed, getattr(fit, name)) for fit in fits if getattr(fit, name)]
+        if times:
+            found[name] = log_t_estimate(_replicates(times), IntervalKind.T95_SEEDS)
     return found
+
+
+def _replicates(by_seed: Sequence[tuple[int, float]]) -> list[float]:
+    """One value a seed, the mean over its folds; with a single seed one value a fold."""
+    seeds = sorted({seed for seed, _ in by_seed})
+    if len(seeds) == 1:
+        return [value for _, value in by_seed]
+    return [fmean(value for other, value in by_seed if other == seed) for seed in seeds]
 
 
 def item_interval(result: CaseResult) -> Estimate | None:

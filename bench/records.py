@@ -131,13 +131,14 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pilot:
-    """The one calibration of a timed case: `iterations` is used unchanged in every trial."""
+    """The one calibration of a timed case: `iterations` and `samples` are used unchanged in every trial."""
 
     case_id: str
     outcome: Outcome
     reason: str = ""
     attempt: int = 0
     iterations: int | None = None
+    samples: int | None = None
     call_s: float | None = None
     wall_s: float | None = None
 

@@ -38,6 +38,11 @@ class Measured:
     tokens: int | None = None
     real_tokens: int | None = None
 
+    @classmethod
+    def of(cls, call: Callable[[], object], batch: Batch) -> Measured:
+        """A call that gets through one batch."""
+        return cls(call=call, items=batch.items, tokens=batch.tokens, real_tokens=batch.real_tokens)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:

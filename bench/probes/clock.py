@@ -1,0 +1,48 @@
+"""Clocks: seconds of a number of calls, on the CPU and on CUDA."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from bench.sampling import Call, Clock
+
+
+class CpuClock:
+    """`perf_counter_ns` around the calls; operators on the CPU return when they are done."""
+
+    least_sample_s = 2e-3
+
+    def time(self, call: Call, iterations: int) -> float:
+        """Seconds that `iterations` calls took together."""
+        began = time.perf_counter_ns()
+        for _ in range(iterations):
+            call()
+        return (time.perf_counter_ns() - began) * 1e-9
+
+
+class CudaClock:
+    """CUDA events around the calls and one synchronisation after them; queued work from before is waited for first."""
+
+    least_sample_s = 1e-3
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._began = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def time(self, call: Call, iterations: int) -> float:
+        """Seconds that `iterations` calls took together on the device, launches included."""
+        torch.cuda.synchronize(self._device)
+        self._began.record()
+        for _ in range(iterations):
+            call()
+        self._ended.record()
+        torch.cuda.synchronize(self._device)
+        return float(self._began.elapsed_time(self._ended)) * 1e-3
+
+
+def clock_for(device: torch.device) -> Clock:
+    """The clock that a device needs."""
+    return CudaClock(device) if device.type == "cuda" else CpuClock()

@@ -1,0 +1,287 @@
+"""What is measured when: pre-flights, pilots, memory passes, rounds of trials, fits. Knows neither store nor screen.
+
+`measure` is a generator: it yields each observation as it ends, and is asked for the next only when that one is safe. Given
+what an interrupted run had observed, it goes on with exactly what is missing.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Protocol
+
+from bench.estimates import good_trials, half_width
+from bench.jobs import Job, JobKind
+from bench.progress import Progress, fits_s, remaining_s, steps
+from bench.records import (
+    Case,
+    CaseResult,
+    End,
+    Epoch,
+    Fit,
+    Memory,
+    Observation,
+    Outcome,
+    Pilot,
+    Preflight,
+    Run,
+    Stopped,
+    gather,
+    repeated_failure,
+)
+from bench.sampling import stop_criterion
+
+ATTEMPTS = 2
+
+
+class Executor(Protocol):
+    """Where jobs run: one at a time, each in a process of its own."""
+
+    def run(self, job: Job) -> Iterator[Observation | str]:
+        """News and finished epochs as they come, and last the job's observation; a lost worker is an outcome, no error."""
+
+
+StartServer = Callable[[], AbstractContextManager[Executor]]
+
+
+Event = Progress | Observation
+
+
+def local_server() -> AbstractContextManager[Executor]:
+    """A measuring server on this machine."""
+    from bench.executors.local import Server
+
+    return Server()
+
+
+def measure(
+    run: Run,
+    observed: Sequence[Observation],
+    folder: Path,
+    start_server: StartServer = local_server,
+    now: Callable[[], float] = time.monotonic,
+) -> Generator[Event, None, None]:
+    """Measure what is missing of a run.
+
+    Args:
+        run: the run with its plan.
+        observed: what an earlier, interrupted invocation observed.
+        folder: the run's folder, where fits keep their state between epochs.
+        start_server: makes a fresh server; called once per round.
+        now: the clock of budgets and remaining time.
+    """
+    if any(isinstance(observation, End) for observation in observed):
+        return
+    session = _Session(run, observed, folder, start_server, now)
+    began = now()
+    yield from session.prepare()
+    yield from session.rounds()
+    yield from session.fits()
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    yield End(finished=finished, wall_s=session.spent_before_s + now() - began)
+
+
+class _Session:
+    """One invocation over one plan: what has been observed so far decides what comes next."""
+
+    def __init__(
+        self,
+        run: Run,
+        observed: Sequence[Observation],
+        folder: Path,
+        start_server: StartServer,
+        now: Callable[[], float],
+    ) -> None:
+        self._run, self._plan, self._folder = run, run.plan, folder
+        self._measure = run.plan.measure
+        self._observed = list(observed)
+        self._start_server, self._now = start_server, now
+        self.spent_before_s = sum(getattr(one, "wall_s", None) or 0.0 for one in observed)
+        # the budget is for speed cases: what fits cost before an interruption is not counted
+        self._speed_began = now() - (self.spent_before_s - fits_s(observed))
+
+    # ── speed cases ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self) -> Iterator[Event]:
+        """Pre-flights, pilots and memory passes; what fails is tried once more, in a fresh server."""
+        for _ in range(ATTEMPTS):
+            yield from self._do(self._preparations(), "getting ready")
+
+    def _preparations(self) -> Iterator[Job]:
+        # each list is made when its turn comes: what may be calibrated depends on what has been checked by then
+        yield from self._preflights()
+        yield from self._pilots()
+        yield from self._memory_passes()
+
+    def _results(self) -> dict[str, CaseResult]:
+        return {result.case.id: result for result in gather(self._plan, self._observed)}
+
+    def _cases(self, *, timed: bool) -> list[Case]:
+        return [case for case in self._plan.cases if (case.fit is None) == timed and not case.skip]
+
+    def _job(self, kind: JobKind, case: Case, **more: object) -> Job:
+        imports, folder = self._plan.imports, self._plan.folder
+        return replace(Job(kind=kind, case=case, measure=self._measure, imports=imports, folder=folder), **more)  # type: ignore[arg-type]
+
+    def _preflights(self) -> list[Job]:
+        seen: dict[tuple[str, str], list[Preflight]] = {}
+        for one in self._observed:
+            if isinstance(one, Preflight):
+                seen.setdefault((one.task_key, one.variant_id), []).append(one)
+        wanted = {
+            (case.task_key, case.variant.variant_id): case for case in reversed(self._plan.cases) if not case.skip
+        }
+        return [
+            self._job(JobKind.PREFLIGHT, replace(case, device="cpu"))
+            for key, case in reversed(wanted.items())
+            if _try_again(seen.get(key, ()))
+        ]
+
+    def _pilots(self) -> list[Job]:
+        results = self._results()
+        return [
+            self._job(JobKind.PILOT, case, seed=_seed(self._run, case, 0), attempt=len(results[case.id].pilots))
+            for case in self._cases(timed=True)
+            if _is_checked(results[case.id]) and _try_again(results[case.id].pilots)
+        ]
+
+    def _memory_passes(self) -> list[Job]:
+        if not self._measure.memory:
+            return []
+        results = self._results()
+        return [
+            self._job(JobKind.MEMORY, case, seed=_seed(self._run, case, 0), attempt=len(results[case.id].memory))
+            for case in self._cases(timed=True)
+            if not _cannot_run(results[case.id]) and _try_again(results[case.id].memory)
+        ]
+
+    def rounds(self) -> Iterator[Event]:
+        """Rounds of one trial of every unfinished case, each from a fresh server, until precise, capped or out of budget."""
+        for number in range(1, self._measure.max_rounds + ATTEMPTS):
+            yield from self._stop(number)
+            results = self._results()
+            open_cases = [case for case in self._cases(timed=True) if not results[case.id].criterion]
+            if not open_cases:
+                return
+            random.Random(f"{self._run.seed}/{number}").shuffle(open_cases)
+            missing = [case for case in open_cases if all(one.round != number for one in results[case.id].trials)]
+            yield from self._do([self._trial(case, results[case.id], number) for case in missing], f"round {number}")
+
+    def _trial(self, case: Case, result: CaseResult, number: int) -> Job:
+        pilot = next(pilot for pilot in result.pilots if pilot.outcome is Outcome.OK)
+        seed = _seed(self._run, case, number)
+        return self._job(
+            JobKind.TRIAL, case, seed=seed, round=number, iterations=pilot.iterations, samples=pilot.samples
+        )
+
+    def _stop(self, number: int) -> Iterator[Event]:
+        """Say of every case that needs no further trial why it does not; `number` is the round about to begin."""
+        budget = self._measure.budget_s
+        spent = budget is not None and number > 1 and self._now() - self._speed_began >= budget
+        for result in self._results().values():
+            if result.case.fit is not None or result.case.skip or result.criterion:
+                continue
+            criterion = _criterion(result, self._run)
+            begun = any(trial.round >= number for trial in result.trials)
+            if criterion is None and spent and not begun:
+                criterion = f"budget of {budget:g} s spent"
+            if criterion is not None:
+                yield from self._seen(Stopped(case_id=result.case.id, criterion=criterion))
+
+    # ── fits ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fits(self) -> Iterator[Event]:
+        """Every fit case with every seed and fold, each in a fresh server."""
+        for case in self._cases(timed=False):
+            if not _is_checked(self._results()[case.id]):
+                continue
+            for seed in self._plan.seeds:
+                for fold in range(self._plan.folds.get(case.task_key, 0)) or [None]:
+                    yield from self._fit(case, seed, fold)
+
+    def _fit(self, case: Case, seed: int, fold: int | None) -> Iterator[Event]:
+        name = f"{case.definition_hash}-{seed}{'' if fold is None else f'-{fold}'}"
+        checkpoint = self._folder / "fits" / f"{name}.pt"
+        checkpoint.parent.mkdir(exist_ok=True)
+        for _ in range(ATTEMPTS):
+            mine = [one for one in self._observed if _is_of(one, case, seed, fold)]
+            if not _try_again([one for one in mine if isinstance(one, Fit)]):
+                break
+            known = sum(isinstance(one, Epoch) for one in mine)
+            job = self._job(JobKind.FIT, case, seed=seed, fold=fold, checkpoint=str(checkpoint), known_epochs=known)
+            where = f"seed {seed}" + ("" if fold is None else f", fold {fold}")
+            yield from self._do([job], "training to accuracy", where)
+        checkpoint.unlink(missing_ok=True)
+
+    # ── both ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _do(self, jobs: Iterable[Job], phase: str, where: str = "") -> Iterator[Event]:
+        waiting = iter(jobs)
+        first = next(waiting, None)
+        if first is None:
+            return
+        with self._start_server() as server:
+            for job in chain([first], waiting):
+                detail = where or job.kind.value
+                yield self._progress(phase, job.case, detail)
+                for answer in server.run(job):
+                    if isinstance(answer, str):
+                        yield self._progress(phase, job.case, f"{detail}, {answer}")
+                    else:
+                        yield from self._seen(answer)
+
+    def _seen(self, observation: Observation) -> Iterator[Event]:
+        self._observed.append(observation)
+        yield observation
+
+    def _progress(self, phase: str, case: Case, detail: str) -> Progress:
+        results = self._results()
+        done, total = steps(self._plan, results)
+        left = remaining_s(self._plan, self._observed, results, self._now() - self._speed_began)
+        return Progress(phase=phase, done=done, total=total, case=case, detail=detail, remaining_s=left)
+
+
+def _try_again(attempts: Sequence[Preflight | Pilot | Memory | Fit]) -> bool:
+    return len(attempts) < ATTEMPTS and all(attempt.outcome is not Outcome.OK for attempt in attempts)
+
+
+def _is_of(observation: Observation, case: Case, seed: int, fold: int | None) -> bool:
+    return (
+        isinstance(observation, Fit | Epoch)
+        and observation.case_id == case.id
+        and (observation.seed, observation.fold) == (seed, fold)
+    )
+
+
+def _is_checked(result: CaseResult) -> bool:
+    return result.preflight is not None and result.preflight.outcome is Outcome.OK
+
+
+def _cannot_run(result: CaseResult) -> str:
+    """Why a case has nothing to be sampled, or an empty text."""
+    if result.preflight is not None and result.preflight.outcome is not Outcome.OK:
+        return f"its model cannot be checked: {result.preflight.outcome.value}"
+    if result.case.fit is None and all(pilot.outcome is not Outcome.OK for pilot in result.pilots):
+        return f"no pilot ended well: {result.pilots[-1].outcome.value}" if result.pilots else "no pilot"
+    return ""
+
+
+def _criterion(result: CaseResult, run: Run) -> str | None:
+    if reason := _cannot_run(result):
+        return reason
+    failure = repeated_failure(result.trials)
+    if failure is not None:
+        return f"failed twice alike: {failure.outcome.value}"
+    return stop_criterion(half_width(result), len(good_trials(result)), run.plan.measure)
+
+
+def _seed(run: Run, case: Case, number: int) -> int:
+    """Of inputs and initial weights: decided by run, case and round, so that both arms of a pair see the same."""
+    return zlib.crc32(f"{run.seed}/{case.definition_hash}/{number}".encode())

@@ -1,0 +1,116 @@
+"""Warm-up, calibration, samples and when to stop: pure logic over a clock, so that a fake clock tests it exactly."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from bench.records import Measure
+
+Call = Callable[[], object]
+
+STEADY_WITHIN = 0.02
+WINDOW_CALLS = 5
+WINDOW_S = 0.05
+# A trial samples for about this long, between Measure.samples and MOST_SAMPLES samples.
+TRIAL_S = 0.15
+MOST_SAMPLES = 50
+
+
+class Clock(Protocol):
+    """Owns time and synchronisation; nothing else synchronises."""
+
+    @property
+    def least_sample_s(self) -> float:
+        """The shortest sample that this clock can be trusted with."""
+
+    def time(self, call: Call, iterations: int) -> float:
+        """Seconds that `iterations` calls took together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """What came before the samples; `call_s` is the median of its last window."""
+
+    first_call_s: float
+    seconds: float
+    calls: int
+    steady: bool
+    call_s: float
+
+
+def warm_up(clock: Clock, call: Call, measure: Measure) -> WarmUp:
+    """Call until times are steady.
+
+    At least `warmup_s` and `warmup_calls`; then until the medians of two successive windows (5 calls and 50 ms at least)
+    differ by less than 2 %. The cap, counted from the third call on, ends both; what has not settled by then is not steady.
+    """
+    times = [clock.time(call, 1)]
+    seconds = times[0]
+    while True:
+        times.append(clock.time(call, 1))
+        seconds += times[-1]
+        capped = seconds - sum(times[:3]) >= measure.warmup_cap_s
+        enough = seconds >= measure.warmup_s and len(times) >= measure.warmup_calls
+        if not (capped or enough):
+            continue
+        size = _window(times, shrink=capped)
+        settled = size is not None and _settled(times, size)
+        if settled or capped:
+            last = times[-(size or 1) :]
+            return WarmUp(first_call_s=times[0], seconds=seconds, calls=len(times), steady=settled, call_s=median(last))
+
+
+def _window(times: Sequence[float], shrink: bool) -> int | None:
+    """Calls in a window, counted from the end; None while two of them do not fit (slow calls get smaller ones at the cap)."""
+    size, seconds = 0, 0.0
+    for seconds_of_call in reversed(times):
+        if size >= WINDOW_CALLS and seconds >= WINDOW_S:
+            break
+        size, seconds = size + 1, seconds + seconds_of_call
+    # the first call is never part of a window
+    most = (len(times) - 1) // 2
+    if size <= most:
+        return size
+    return most if shrink and most >= 2 else None
+
+
+def _settled(times: Sequence[float], size: int) -> bool:
+    before, after = median(times[-2 * size : -size]), median(times[-size:])
+    return abs(after - before) < STEADY_WITHIN * before
+
+
+def calibrate(clock: Clock, call: Call, call_s: float) -> int:
+    """Calls per sample, so that a sample lasts as long as the clock needs; done once per case, in its pilot."""
+    iterations = max(1, math.ceil(clock.least_sample_s / max(call_s, 1e-9)))
+    while clock.time(call, iterations) < clock.least_sample_s * 0.9:
+        iterations *= 2
+    return iterations
+
+
+def samples_per_trial(sample_s: float, least: int) -> int:
+    """Samples in every trial of a case whose samples last this long: slow cases take the least, quick ones up to 50."""
+    return max(least, min(MOST_SAMPLES, round(TRIAL_S / max(sample_s, 1e-9))))
+
+
+def collect(clock: Clock, call: Call, iterations: int, samples: int) -> list[float]:
+    """Seconds per call, one value a sample; the garbage collector rests meanwhile."""
+    gc.collect()
+    gc.disable()
+    try:
+        return [clock.time(call, iterations) / iterations for _ in range(samples)]
+    finally:
+        gc.enable()
+
+
+def stop_criterion(half_width: float | None, trials: int, measure: Measure) -> str | None:
+    """Why a case needs no further trial, or None; looks at precision only, never at who is faster."""
+    if trials >= measure.min_rounds and half_width is not None and half_width <= measure.target:
+        return f"precision of {measure.target:.1%} reached"
+    if trials >= measure.max_rounds:
+        return f"cap of {measure.max_rounds} trials"
+    return None
