@@ -68,7 +68,7 @@ def test_an_interrupted_fit_goes_on_with_the_numbers_it_would_have_had(tmp_path:
     told: list[Epoch | str] = []
 
     def until_killed(news: Epoch | str) -> None:
-        told.append(news)
+        told.extend([news] if isinstance(news, Epoch) else [])
         if len(told) == stop:
             raise KilledError
 
@@ -78,8 +78,13 @@ def test_an_interrupted_fit_goes_on_with_the_numbers_it_would_have_had(tmp_path:
     # the state is saved before the epoch is told: what was told and lost with the process is told again
     told.pop()
     found = fit(run_of(told, settings=grid, checkpoint=checkpoint, known_epochs=len(told)))
-    assert [timeless(epoch) for epoch in told] == [timeless(epoch) for epoch in whole]
+    assert timeless_epochs(told) == timeless_epochs(whole)
     assert timeless(found) == timeless(expected)
+
+
+def timeless_epochs(told: list[Epoch | str]) -> list[object]:
+    # on a slow machine there are also lines on the epoch in work
+    return [timeless(one) for one in told if isinstance(one, Epoch)]
 
 
 def timeless(record: Epoch | Fit | str) -> object:

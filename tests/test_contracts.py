@@ -1,0 +1,173 @@
+"""Every built-in is right on every task it supports, and every contract is seen to fail on a broken twin."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import fakes
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.architectures import ARCHITECTURES, Architecture
+from bench.contracts import CONTRACTS, check
+from bench.errors import ModelError
+from bench.options import fill
+from bench.spec import LengthAxis, Spec
+from bench.tasks import TASKS, Task
+
+ONE_DIRECTION: list[dict[str, Any]] = [
+    {},
+    {"num_layers": 2},
+    {"num_layers": 3, "bidirectional": True, "hidden_dim": 24},
+]
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "nbow": [{}, {"dropout": 0.0}],
+    "rnn": ONE_DIRECTION,
+    "lstm": [*ONE_DIRECTION, {"bidirectional": True, "forget_bias": 0.0}],
+    "gru": ONE_DIRECTION,
+    "textcnn": [{}, {"kernel_sizes": (1, 9), "num_filters": 7}],
+    "transformer": [
+        {},
+        {"positions": "sinusoidal"},
+        {"positions": "none", "num_layers": 1},
+        {"pooling": "cls", "num_heads": 2},
+        {"pooling": "cls", "positions": "none"},
+    ],
+    "mlp": [{}, {"num_layers": 3, "hidden_dim": 20}],
+    "cnn": [{}, {"num_filters": 6}],
+}
+
+
+def built_in(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith("fake-")]
+
+
+def made_task(name: str, tmp_path: Any) -> Task:
+    kind = TASKS.get(name)
+    given = {}
+    if kind.asked_paths:
+        file = tmp_path / "texts.csv"
+        lines = [f"{word} word {place},{word}\n" for place in range(20) for word in ("good", "bad")]
+        file.write_text("text,label\n" + "".join(lines))
+        given = dict.fromkeys(kind.asked_paths, str(file))
+    options, problems = fill(kind.options, given)
+    assert not problems
+    return kind.make(options)
+
+
+def spec_of(task: Task) -> Spec:
+    return task.spec(64 if task.length_axis is LengthAxis.FREE else None)
+
+
+def test_every_built_in_has_its_variants_here() -> None:
+    assert sorted(VARIANTS) == built_in(ARCHITECTURES.names())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [(name, options) for name, many in VARIANTS.items() for options in many], ids=str
+)
+def test_built_ins_are_right_on_every_task_they_support(name: str, options: dict[str, Any], tmp_path: Any) -> None:
+    architecture = ARCHITECTURES.get(name)
+    hyperparameters, problems = fill(architecture.hyperparameters, options)
+    assert not problems
+    supported = 0
+    for task_name in built_in(TASKS.names()):
+        task = made_task(task_name, tmp_path)
+        spec = spec_of(task)
+        if architecture.supports(spec):
+            assert check(architecture, task, spec, hyperparameters) == {}
+            supported += 1
+    assert supported
+
+
+def test_phases_and_decoders_are_judged_by_their_own_training_step(tmp_path: Any) -> None:
+    reverse = fakes.Reverse(fakes.ReverseOptions())
+    decoder = ARCHITECTURES.get("fake-decoder")
+    assert check(decoder, reverse, reverse.spec(9), decoder.hyperparameters()) == {}
+    tabular = made_task("tabular", tmp_path)
+    two_phase = ARCHITECTURES.get("fake-two-phase")
+    assert check(two_phase, tabular, spec_of(tabular), two_phase.hyperparameters()) == {}
+    # by the task's loss alone nothing would reach the discriminator
+    one_phase = dataclasses.replace(two_phase, phases=None)
+    assert list(check(one_phase, tabular, spec_of(tabular), two_phase.hyperparameters())) == ["gradients"]
+
+
+# ── broken twins ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def imdb(tmp_path: Any) -> Task:
+    return made_task("imdb", tmp_path)
+
+
+def red(architecture: Architecture, task: Task, length: int = 64) -> dict[str, str]:
+    return check(architecture, task, task.spec(length), fakes.NoHyperparameters())
+
+
+def test_the_right_twin_is_green(imdb: Task) -> None:
+    assert red(fakes.RIGHT, imdb) == {}
+
+
+def test_every_contract_has_a_broken_twin() -> None:
+    assert list(fakes.BROKEN) == sorted(fakes.BROKEN, key=list(CONTRACTS).index)
+    assert set(fakes.BROKEN) == set(CONTRACTS)
+
+
+@pytest.mark.parametrize(
+    ("contract", "twin"),
+    [(contract, twin) for contract, twins in fakes.BROKEN.items() for twin in twins],
+    ids=lambda value: getattr(value, "name", value),
+)
+@pytest.mark.parametrize("length", [20, 64])
+def test_a_broken_twin_turns_its_contract_red_and_no_other(
+    contract: str, twin: Architecture, length: int, imdb: Task
+) -> None:
+    assert list(red(twin, imdb, length)) == [contract]
+
+
+def test_a_red_contract_says_what_is_wrong(imdb: Task) -> None:
+    (unused, _), (last,), (values,) = (fakes.BROKEN[name] for name in ("gradients", "padding", "meta"))
+    assert red(unused, imdb)["gradients"] == "no gradient reaches forgotten.weight, forgotten.bias"
+    assert "a text of 1 padded to" in red(last, imdb)["padding"]
+    assert red(values, imdb)["meta"].startswith("raised RuntimeError: ")
+
+
+# ── models that cannot be judged at all ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_model_that_does_not_run_is_one_sentence(imdb: Task) -> None:
+    class Raises(fakes.Right):
+        def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+            raise RuntimeError("no such thing")
+
+    class OneLogit(fakes.Right):
+        def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+            return super().forward(inputs, lengths)[:, :1]
+
+    with pytest.raises(ModelError, match=r"Raises: building or running .* raised RuntimeError: no such thing"):
+        red(fakes.fake_architecture(Raises), imdb)
+    with pytest.raises(ModelError, match=r"OneLogit: forward returned \(4, 1\) for 4 items; expected logits \(4, 2\)"):
+        red(fakes.fake_architecture(OneLogit), imdb)
+
+
+def test_a_model_of_one_length_is_asked_at_that_length(imdb: Task) -> None:
+    class OneLength(nn.Module):
+        def __init__(self, spec: Spec) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(spec.vocabulary_size or 0, 4)
+            self.classifier = nn.Linear(64 * 4, 2)
+
+        def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+            return self.classifier(self.embedding(inputs).flatten(1))
+
+    assert set(red(fakes.fake_architecture(OneLength), imdb, length=64)) == {"padding"}
+
+
+def test_global_state_is_left_alone(imdb: Task) -> None:
+    before = torch.get_rng_state()
+    red(fakes.RIGHT, imdb)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_default_device() == torch.device("cpu")
+    assert torch.is_grad_enabled()

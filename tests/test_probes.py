@@ -1,0 +1,112 @@
+"""Clocks, memory and outside evidence: the order of events on CUDA with fakes, real figures on the CPU."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from bench.probes import backends
+from bench.probes.clock import CpuClock, CudaClock, clock_for
+from bench.probes.evidence import Evidence
+from bench.probes.memory import measure_memory
+
+CUDA = torch.device("cuda:0")
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """torch.cuda as far as it is used here, writing down what is asked of it."""
+    events: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            events.append("record")
+
+        def elapsed_time(self, _: Event) -> float:
+            events.append("read")
+            return 12.5  # milliseconds, as CUDA gives them
+
+    fakes = {
+        "Event": Event,
+        "synchronize": lambda _: events.append("synchronize"),
+        "reset_peak_memory_stats": lambda _: events.append("reset peaks"),
+        "max_memory_allocated": lambda _: events.append("read peak") or 100,
+        "max_memory_reserved": lambda _: 200,
+        "mem_get_info": lambda _: (700, 1000),
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    return events
+
+
+def test_the_cuda_clock_waits_before_and_after_and_never_between(log: list[str]) -> None:
+    seconds = CudaClock(CUDA).time(lambda: log.append("call"), 3)
+    assert log == ["synchronize", "record", "call", "call", "call", "record", "synchronize", "read"]
+    assert seconds == pytest.approx(0.0125)
+
+
+def test_cuda_memory_is_the_peak_of_the_second_call_alone(log: list[str]) -> None:
+    values = measure_memory(lambda: log.append("call"), CUDA)
+    assert log == ["call", "synchronize", "reset peaks", "call", "synchronize", "read peak"]
+    assert values == {"peak_allocated_bytes": 100, "peak_reserved_bytes": 200, "driver_bytes": 300}
+
+
+def test_each_device_has_its_clock(log: list[str]) -> None:
+    assert isinstance(clock_for(torch.device("cpu")), CpuClock)
+    assert isinstance(clock_for(CUDA), CudaClock)
+
+
+def test_the_cpu_clock_counts_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([1_000, 4_001_000])
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(ticks))
+    calls: list[int] = []
+    assert CpuClock().time(lambda: calls.append(1), 4) == pytest.approx(0.004)
+    assert len(calls) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_the_peak_of_an_mlp_is_its_closed_form_and_repeats() -> None:
+    torch.set_num_threads(1)
+    model = nn.Sequential(nn.Linear(1024, 4096), nn.ReLU(), nn.Linear(4096, 1024))
+    inputs = torch.randn(512, 1024)
+
+    @torch.inference_mode()
+    def call() -> torch.Tensor:
+        return model(inputs)
+
+    found = [measure_memory(call, torch.device("cpu"))["peak_rss_bytes"] for _ in range(3)]
+    # hidden values before and after ReLU live at once, 512 x 4096 x 4 bytes each
+    expected = 2 * 512 * 4096 * 4
+    assert found == pytest.approx([expected] * 3, rel=0.1)
+    assert max(found) <= min(found) * 1.02
+
+
+def test_evidence_tells_our_cpu_time_from_waiting() -> None:
+    evidence = Evidence()
+    began = time.process_time()
+    while time.process_time() - began < 0.05:
+        pass
+    time.sleep(0.1)
+    seen = evidence.seen()
+    assert 0.05 <= seen["cpu_s"] < seen["wall_s"]
+    assert seen["wall_s"] >= 0.15
+    assert set(seen) == {"wall_s", "cpu_s", "foreign_cpu_s", "steal_s", "involuntary_switches"}
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("tf32", True), ("bf16", False)])
+def test_backends_are_set_for_the_precision(precision: str, allowed: bool) -> None:
+    threads = torch.get_num_threads()
+    try:
+        backends.apply(precision, 1)
+        assert torch.backends.cuda.matmul.allow_tf32 is allowed
+        assert torch.backends.cudnn.allow_tf32 is allowed
+        assert torch.get_num_threads() == 1
+    finally:
+        backends.apply("fp32", threads)
