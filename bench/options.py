@@ -30,10 +30,17 @@ def option(
 def fill(record: type[T], given: Mapping[str, Any]) -> tuple[T | None, list[str]]:
     """Build the record from what was given, or say everything that is wrong with it.
 
+    A field of type `object` takes anything; one whose metadata says `rest` takes whatever no other field is named for.
+
     Returns:
         The record and no problems, or None and one sentence per problem; each begins with the option's name.
     """
     fields = {entry.name: entry for entry in dataclasses.fields(record)}  # type: ignore[arg-type]
+    rest = next((name for name, entry in fields.items() if entry.metadata.get("rest")), None)
+    if rest is not None:
+        others = {name: value for name, value in given.items() if name not in fields}
+        given = {name: value for name, value in given.items() if name in fields}
+        given = {**given, rest: {**(given.get(rest) or {}), **others}}
     hints = get_type_hints(record)
     problems = [f"'{name}' is unknown; {did_you_mean(name, fields)}" for name in given if name not in fields]
     for name, entry in fields.items():
@@ -55,7 +62,7 @@ def _problems(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> 
 
 def _problem(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> list[str]:
     allowed = (int, float) if kind is float else get_args(kind) or kind
-    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind not in (bool, object)):
         return [f"'{name}' is {value!r}; expected {getattr(kind, '__name__', kind)}"]
     if metadata.get("choices") and value not in metadata["choices"]:
         return [f"'{name}' is {value!r}; expected one of: {', '.join(map(str, metadata['choices']))}"]

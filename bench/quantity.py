@@ -150,6 +150,14 @@ def format_value(value: float | None, unit: Unit) -> str:
             return _three_digits(value)
 
 
+def format_tick(value: float, unit: Unit) -> str:
+    """A round value beside an axis: as `format_value`, without the zeros that it would end in."""
+    number, space, name = format_value(value, unit).partition(" ")
+    digits, slash, per = number.partition("/")
+    short = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return f"{short}{slash}{per}{space}{name}"
+
+
 def format_half_width(value: float, low: float | None, high: float | None, unit: Unit) -> str:
     """The interval beside a value: `±1.3 %` of it; for shares in points, `±0.9`; empty where there is none."""
     if low is None or high is None:

@@ -60,6 +60,10 @@ class Registry(Generic[T]):
         """All names, without importing what is behind them."""
         return sorted({*self._catalogue, *self._things, *(entry.name for entry in entry_points(group=self._group))})
 
+    def loaded(self) -> list[T]:
+        """The things whose modules have been imported so far."""
+        return list(self._things.values())
+
     def get(self, name: str) -> T:
         """The thing of that name; imports its module when it is first asked for.
 

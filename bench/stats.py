@@ -44,7 +44,13 @@ class Estimate:
 
 def quantile(values: Sequence[float], share: float) -> float:
     """The quantile by linear interpolation between order statistics (numpy's default, Hyndman & Fan type 7)."""
-    return float(np.quantile(np.asarray(values, dtype=np.float64), share))
+    # not np.quantile, which takes ten times as long for the few values of a trial: the live view asks hundreds of times
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    rest = place - below
+    low, high = ordered[below], ordered[math.ceil(place)]
+    return high - (high - low) * (1 - rest) if rest >= 0.5 else low + (high - low) * rest
 
 
 def t_half_width(values: Sequence[float], confidence: float = 0.95) -> float | None:

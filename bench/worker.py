@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from bench import contracts
 from bench.architectures import Architecture
 from bench.architectures.foreign import import_module, lookup
 from bench.batch import Batch
+from bench.contracts import check
 from bench.errors import ModelError
 from bench.jobs import Job, JobKind
 from bench.options import fill
@@ -111,7 +111,7 @@ def _measured(job: Job) -> Measured:
 def _preflight(job: Job) -> Preflight:
     began = time.monotonic()
     task, spec, architecture, hyperparameters = _parts(job)
-    red = contracts.check(architecture, task, spec, hyperparameters)
+    red = check(architecture, task, spec, hyperparameters)
     with torch.device("cpu"):
         model = architecture.build(spec, hyperparameters)
     parameters = list(model.parameters())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
-
-from bench.batch import Batch
 from bench.quantity import Metric
 from bench.registry import Registry
 from bench.spec import LengthAxis, Spec
+
+if TYPE_CHECKING:  # `bench data` needs the package below this one, but not torch
+    from torch import Tensor, nn
+
+    from bench.batch import Batch
 
 
 class Examples(Protocol):

@@ -1,0 +1,83 @@
+"""What several architectures share: from items to vectors, what is padding, and pooling over real positions.
+
+Shape suffixes here and in every architecture: B items, L positions, D embedding, H hidden, C classes, V token ids.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import ModelError
+from bench.spec import InputKind, Spec
+
+EMBEDDING_STD = 0.1
+"""Spread of fresh embeddings. AdamW moves an entry by about its learning rate (1e-3) a step: from 0.1 a word can change its
+meaning within an epoch, from `nn.Embedding`'s own 1.0 it cannot."""
+
+
+def known(size: int | None, what: str) -> int:
+    """A size that the spec must give.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if size is None:
+        raise ModelError(f"the task's spec gives no {what}, which this architecture needs; name another task")
+    return size
+
+
+class Embedding(nn.Module):
+    """Tokens (B, L) or vectors (B, L, D_in) to (B, L, D): a table with a zero row for padding, or a linear map."""
+
+    def __init__(self, spec: Spec, embedding_dim: int) -> None:
+        super().__init__()
+        self.table: nn.Module
+        if spec.inputs is InputKind.TOKENS:
+            size = known(spec.vocabulary_size, "vocabulary_size")
+            self.table = nn.Embedding(size, embedding_dim, padding_idx=spec.padding_id)
+            with torch.no_grad():
+                self.table.weight.normal_(std=EMBEDDING_STD)
+                self.table.weight[spec.padding_id].zero_()
+        else:
+            self.table = nn.Linear(known(spec.input_size, "input_size"), embedding_dim)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """One vector per position."""
+        return cast(Tensor, self.table(inputs))
+
+
+def embedding_count(spec: Spec, embedding_dim: int) -> int:
+    """Number of parameters of `Embedding`."""
+    if spec.inputs is InputKind.TOKENS:
+        return known(spec.vocabulary_size, "vocabulary_size") * embedding_dim
+    return (known(spec.input_size, "input_size") + 1) * embedding_dim
+
+
+def linear_count(inputs: int, outputs: int) -> int:
+    """Number of parameters of `nn.Linear`, bias included."""
+    return (inputs + 1) * outputs
+
+
+def real_mask(lengths: Tensor, positions: int, device: torch.device) -> Tensor:
+    """(B, L) booleans, true where an item is not padding; an empty item counts as one position."""
+    place_L = torch.arange(positions, device=device)
+    return place_L < lengths.clamp(min=1).to(device)[:, None]
+
+
+def mean_over_real(x_BLD: Tensor, mask_BL: Tensor | None) -> Tensor:
+    """(B, D): the mean over real positions; over all of them without a mask."""
+    if mask_BL is None:
+        return x_BLD.mean(dim=1)
+    real_BL1 = mask_BL[:, :, None].to(x_BLD.dtype)
+    return (x_BLD * real_BL1).sum(dim=1) / real_BL1.sum(dim=1)
+
+
+def flat_size(spec: Spec) -> int:
+    """Number of values of one item without a length: D of features, C*H*W of an image."""
+    if spec.image_shape is not None and spec.inputs is InputKind.IMAGE:
+        channels, height, width = spec.image_shape
+        return channels * height * width
+    return known(spec.input_size, "input_size")

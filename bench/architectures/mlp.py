@@ -1,0 +1,62 @@
+"""The multi-layer perceptron, for structured data and for images read as one long row."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor, nn
+
+from bench.architectures import architecture
+from bench.architectures.layers import flat_size, known, linear_count
+from bench.options import option
+from bench.spec import InputKind, OutputKind, Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Of `mlp`."""
+
+    hidden_dim: int = option(128, "size of every hidden layer", at_least=1)
+    num_layers: int = option(1, "hidden layers", at_least=1)
+    dropout: float = option(0.2, "share dropped in training after every hidden layer", at_least=0, below=1)
+
+
+class Perceptron(nn.Module):
+    """(B, D) features or (B, C, H, W) images to (B, classes) logits."""
+
+    def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        sizes = [flat_size(spec)] + [hyperparameters.hidden_dim] * hyperparameters.num_layers
+        hidden: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            hidden += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(hyperparameters.dropout)]
+        self.hidden = nn.Sequential(*hidden)
+        self.classifier = nn.Linear(hyperparameters.hidden_dim, known(spec.classes, "classes"))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits."""
+        return cast(Tensor, self.classifier(self.hidden(inputs.flatten(1))))
+
+
+def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
+    """Hidden layers and classifier."""
+    hidden = hyperparameters.hidden_dim
+    between = (hyperparameters.num_layers - 1) * linear_count(hidden, hidden)
+    return linear_count(flat_size(spec), hidden) + between + linear_count(hidden, known(spec.classes, "classes"))
+
+
+@architecture(
+    "mlp",
+    summary="linear layers with ReLU between them",
+    source="Rumelhart, Hinton & Williams 1986, Learning Representations by Back-propagating Errors",
+    inputs=[InputKind.FEATURES, InputKind.IMAGE],
+    outputs=[OutputKind.CLASSES],
+    hyperparameters=Hyperparameters,
+    width="hidden_dim",
+    parameter_count=parameter_count,
+)
+def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
+    """A multi-layer perceptron."""
+    return Perceptron(spec, hyperparameters)

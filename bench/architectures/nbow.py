@@ -1,0 +1,58 @@
+"""The neural bag of words: the mean of embeddings and one linear layer, the floor that every sequence model must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor, nn
+
+from bench.architectures import architecture
+from bench.architectures.layers import Embedding, embedding_count, known, linear_count, mean_over_real, real_mask
+from bench.options import option
+from bench.spec import InputKind, OutputKind, Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Of `nbow`."""
+
+    embedding_dim: int = option(128, "size of a word's vector", at_least=1)
+    dropout: float = option(0.5, "share of the pooled vector that is dropped in training", at_least=0, below=1)
+
+
+class BagOfWords(nn.Module):
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits."""
+
+    def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        self.embedding = Embedding(spec, hyperparameters.embedding_dim)
+        self.dropout = nn.Dropout(hyperparameters.dropout)
+        self.classifier = nn.Linear(hyperparameters.embedding_dim, known(spec.classes, "classes"))
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits; `lengths` (B,) on the CPU, None where every row is full."""
+        x_BLD = self.embedding(inputs)
+        mask_BL = None if lengths is None else real_mask(lengths, inputs.shape[1], inputs.device)
+        return cast(Tensor, self.classifier(self.dropout(mean_over_real(x_BLD, mask_BL))))
+
+
+def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
+    """Embedding and classifier."""
+    size = hyperparameters.embedding_dim
+    return embedding_count(spec, size) + linear_count(size, known(spec.classes, "classes"))
+
+
+@architecture(
+    "nbow",
+    summary="mean of embeddings and a linear layer",
+    source="Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification (NBOW)",
+    inputs=[InputKind.TOKENS, InputKind.VECTORS],
+    outputs=[OutputKind.CLASSES],
+    hyperparameters=Hyperparameters,
+    width="embedding_dim",
+    parameter_count=parameter_count,
+)
+def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
+    """A bag-of-words classifier."""
+    return BagOfWords(spec, hyperparameters)

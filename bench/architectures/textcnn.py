@@ -1,0 +1,86 @@
+"""Convolutions over words and their maximum over time: one group of filters for every window size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.architectures import architecture
+from bench.architectures.layers import Embedding, embedding_count, known, linear_count, real_mask
+from bench.options import option
+from bench.spec import InputKind, OutputKind, Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Of `textcnn`."""
+
+    embedding_dim: int = option(128, "size of a word's vector", at_least=1)
+    num_filters: int = option(100, "filters of every window size", at_least=1)
+    kernel_sizes: tuple[int, ...] = option((3, 4, 5), "window sizes, in words", at_least=1)
+    dropout: float = option(0.5, "share of the pooled features that is dropped in training", at_least=0, below=1)
+
+
+class TextCNN(nn.Module):
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits.
+
+    A text of n words has the windows that begin at its first max(1, n - K + 1) words; a text shorter than a window is
+    filled up with zero vectors. Padding beyond that is never looked at.
+    """
+
+    def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        size, filters = hyperparameters.embedding_dim, hyperparameters.num_filters
+        self.embedding = Embedding(spec, size)
+        self.convolutions = nn.ModuleList(nn.Conv1d(size, filters, kernel) for kernel in hyperparameters.kernel_sizes)
+        self.kernel_sizes = hyperparameters.kernel_sizes
+        self.dropout = nn.Dropout(hyperparameters.dropout)
+        self.classifier = nn.Linear(filters * len(self.kernel_sizes), known(spec.classes, "classes"))
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits; `lengths` (B,) on the CPU, None where every row is full."""
+        x_BLD = self.embedding(inputs)
+        if lengths is not None:
+            x_BLD = x_BLD * real_mask(lengths, inputs.shape[1], inputs.device)[:, :, None]
+        x_BDL = x_BLD.transpose(1, 2)
+        missing = max(self.kernel_sizes) - inputs.shape[1]
+        if missing > 0:
+            x_BDL = functional.pad(x_BDL, (0, missing))
+        features = []
+        for kernel, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
+            windows_BFL = convolution(x_BDL)
+            # a full row shorter than the largest window also has windows that begin in what was filled up
+            if lengths is None:
+                windows_BFL = windows_BFL[:, :, : max(1, inputs.shape[1] - kernel + 1)]
+            else:
+                real_BL = real_mask(lengths - kernel + 1, windows_BFL.shape[2], inputs.device)
+                windows_BFL = windows_BFL.masked_fill(~real_BL[:, None, :], float("-inf"))
+            features.append(windows_BFL.amax(dim=2).relu())
+        return cast(Tensor, self.classifier(self.dropout(torch.cat(features, dim=1))))
+
+
+def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
+    """Embedding, one convolution per window size, classifier."""
+    size, filters, kernels = hyperparameters.embedding_dim, hyperparameters.num_filters, hyperparameters.kernel_sizes
+    convolutions = sum(linear_count(kernel * size, filters) for kernel in kernels)
+    classifier = linear_count(filters * len(kernels), known(spec.classes, "classes"))
+    return embedding_count(spec, size) + convolutions + classifier
+
+
+@architecture(
+    "textcnn",
+    summary="parallel n-gram convolutions and their maximum over time",
+    source="Kim 2014, Convolutional Neural Networks for Sentence Classification",
+    inputs=[InputKind.TOKENS, InputKind.VECTORS],
+    outputs=[OutputKind.CLASSES],
+    hyperparameters=Hyperparameters,
+    width="num_filters",
+    parameter_count=parameter_count,
+)
+def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
+    """A convolutional text classifier."""
+    return TextCNN(spec, hyperparameters)

@@ -1,0 +1,158 @@
+"""A Transformer encoder with a classifier on top, in its pre-norm form.
+
+Normalising before each sublayer lets it train from scratch at a learning rate of 1e-3 without warm-up, which the
+original post-norm order does not (Xiong et al. 2020). Attention weights are not dropped: torch has no fused attention
+with dropout on CPU, and training and inference would run different code.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.architectures import architecture
+from bench.architectures.layers import (
+    EMBEDDING_STD,
+    Embedding,
+    embedding_count,
+    known,
+    linear_count,
+    mean_over_real,
+    real_mask,
+)
+from bench.errors import ModelError
+from bench.options import option
+from bench.spec import InputKind, OutputKind, Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Of `transformer`."""
+
+    embedding_dim: int = option(64, "size of a word's vector and of every layer; a multiple of num_heads", at_least=1)
+    num_layers: int = option(2, "encoder layers", at_least=1)
+    num_heads: int = option(4, "attention heads", at_least=1)
+    feedforward_dim: int = option(256, "inner size of the feed-forward part", at_least=1)
+    dropout: float = option(0.2, "share dropped in training after the embedding and each sublayer", at_least=0, below=1)
+    positions: str = option("learned", "how a layer knows word order", choices=("learned", "sinusoidal", "none"))
+    pooling: str = option("mean", "mean over words, or a classifier token before them", choices=("mean", "cls"))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward part, each `x + dropout(part(norm(x)))`; (B, L, D) to (B, L, D)."""
+
+    def __init__(self, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        size = hyperparameters.embedding_dim
+        self.num_heads = hyperparameters.num_heads
+        self.attention_norm = nn.LayerNorm(size)
+        self.query_key_value = nn.Linear(size, 3 * size)
+        self.attention_output = nn.Linear(size, size)
+        self.feedforward_norm = nn.LayerNorm(size)
+        self.feedforward = nn.Sequential(
+            nn.Linear(size, hyperparameters.feedforward_dim),
+            nn.ReLU(),
+            nn.Linear(hyperparameters.feedforward_dim, size),
+        )
+        self.dropout = nn.Dropout(hyperparameters.dropout)
+
+    def forward(self, x_BLD: Tensor, mask_B11L: Tensor | None) -> Tensor:
+        """One layer; the mask is true where a position may be attended to."""
+        x_BLD = x_BLD + self.dropout(self._attend(self.attention_norm(x_BLD), mask_B11L))
+        return cast(Tensor, x_BLD + self.dropout(self.feedforward(self.feedforward_norm(x_BLD))))
+
+    def _attend(self, x_BLD: Tensor, mask_B11L: Tensor | None) -> Tensor:
+        parts_BL3NK = self.query_key_value(x_BLD).unflatten(2, (3, self.num_heads, -1))
+        query_BNLK, key_BNLK, value_BNLK = parts_BL3NK.permute(2, 0, 3, 1, 4).unbind()
+        mixed_BNLK = functional.scaled_dot_product_attention(query_BNLK, key_BNLK, value_BNLK, attn_mask=mask_B11L)
+        return cast(Tensor, self.attention_output(mixed_BNLK.transpose(1, 2).flatten(2)))
+
+
+class TransformerClassifier(nn.Module):
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits; L at most the spec's, unless it has no positions."""
+
+    position_table: Tensor | None
+
+    def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        size = hyperparameters.embedding_dim
+        self.embedding = Embedding(spec, size)
+        if hyperparameters.positions == "learned":
+            positions_LD = torch.empty(known(spec.sequence_length, "sequence_length"), size).normal_(std=EMBEDDING_STD)
+            self.position_table = nn.Parameter(positions_LD)
+        elif hyperparameters.positions == "sinusoidal":
+            positions_LD = sinusoids(known(spec.sequence_length, "sequence_length"), size)
+            self.register_buffer("position_table", positions_LD, persistent=False)
+        else:
+            self.position_table = None
+        token_D = torch.empty(size).normal_(std=EMBEDDING_STD)
+        self.classifier_token = nn.Parameter(token_D) if hyperparameters.pooling == "cls" else None
+        self.dropout = nn.Dropout(hyperparameters.dropout)
+        self.layers = nn.ModuleList(EncoderLayer(hyperparameters) for _ in range(hyperparameters.num_layers))
+        self.norm = nn.LayerNorm(size)
+        self.classifier = nn.Linear(size, known(spec.classes, "classes"))
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits; `lengths` (B,) on the CPU, None where every row is full."""
+        x_BLD = self.embedding(inputs)
+        mask_BL = None if lengths is None else real_mask(lengths, inputs.shape[1], inputs.device)
+        if self.position_table is not None:
+            x_BLD = x_BLD + self.position_table[: inputs.shape[1]]
+        if self.classifier_token is not None:
+            x_BLD = torch.cat([self.classifier_token.expand(x_BLD.shape[0], 1, -1), x_BLD], dim=1)
+            mask_BL = None if mask_BL is None else functional.pad(mask_BL, (1, 0), value=True)
+        x_BLD = self.dropout(x_BLD)
+        mask_B11L = None if mask_BL is None else mask_BL[:, None, None, :]
+        for layer in self.layers:
+            x_BLD = layer(x_BLD, mask_B11L)
+        x_BLD = self.norm(x_BLD)
+        pooled_BD = mean_over_real(x_BLD, mask_BL) if self.classifier_token is None else x_BLD[:, 0]
+        return cast(Tensor, self.classifier(pooled_BD))
+
+
+def sinusoids(positions: int, size: int) -> Tensor:
+    """(L, D) sines and cosines of falling frequency, scaled to the spread of fresh embeddings."""
+    place_L1 = torch.arange(positions)[:, None]
+    angle_LD = place_L1 / 10_000 ** (torch.arange(0, size, 2) / size)
+    both_LD = torch.stack([angle_LD.sin(), angle_LD.cos()], dim=2).flatten(1)[:, :size]
+    return both_LD * (EMBEDDING_STD * math.sqrt(2))
+
+
+def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
+    """Embedding, positions, classifier token, layers of two norms, attention and feed-forward, last norm, classifier."""
+    size, inner = hyperparameters.embedding_dim, hyperparameters.feedforward_dim
+    attention = linear_count(size, 3 * size) + linear_count(size, size)
+    layer = 4 * size + attention + linear_count(size, inner) + linear_count(inner, size)
+    positions = known(spec.sequence_length, "sequence_length") * size if hyperparameters.positions == "learned" else 0
+    token = size if hyperparameters.pooling == "cls" else 0
+    head = 2 * size + linear_count(size, known(spec.classes, "classes"))
+    return embedding_count(spec, size) + positions + token + hyperparameters.num_layers * layer + head
+
+
+@architecture(
+    "transformer",
+    summary="Transformer encoder (pre-norm), mean or classifier-token pooling, linear layer",
+    source="Vaswani et al. 2017, Attention Is All You Need; pre-norm: Xiong et al. 2020, On Layer Normalization",
+    inputs=[InputKind.TOKENS, InputKind.VECTORS],
+    outputs=[OutputKind.CLASSES],
+    hyperparameters=Hyperparameters,
+    width="embedding_dim",
+    parameter_count=parameter_count,
+)
+def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
+    """A Transformer classifier.
+
+    Raises:
+        ModelError: embedding_dim cannot be shared out between the heads.
+    """
+    if hyperparameters.embedding_dim % hyperparameters.num_heads:
+        raise ModelError(
+            f"transformer: embedding_dim {hyperparameters.embedding_dim} is not a multiple of "
+            f"num_heads {hyperparameters.num_heads}; change one of them"
+        )
+    return TransformerClassifier(spec, hyperparameters)

@@ -1,0 +1,56 @@
+"""From a suite's name to a plan for this machine, and the options that shape it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.records import Plan
+    from bench.suite import Suite
+
+
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="TEXT", help="Only cases whose id contains this, or matches it (with * or ?)."),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the suite: --set accuracy.epochs=1")
+]
+ImportOption = Annotated[
+    list[str] | None, typer.Option("--import", metavar="MODULE", help="Module that registers things of yours.")
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda or cuda:N; the best there is if not given.")
+]
+
+
+def planned(
+    suite: str,
+    *,
+    filter: str | None = None,
+    device: str | None = None,
+    overrides: Sequence[str] = (),
+    imports: Sequence[str] = (),
+) -> tuple[Suite, Plan]:
+    """Load a suite and resolve it for a device (the best there is, if none is named) and its physical cores.
+
+    Raises:
+        UsageError, SuiteError: there is no such suite, or something in it is wrong.
+    """
+    from bench.suite import find, load
+
+    loaded = load(find(suite), overrides)
+    from bench.plan import resolve  # torch: only once the file is known to be sound
+    from bench.probes.machine import cores
+
+    plan = resolve(
+        loaded,
+        device=device or "auto",
+        threads=cores(),
+        filter=filter,
+        imports=imports,
+    )
+    return loaded, plan

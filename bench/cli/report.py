@@ -1,0 +1,89 @@
+"""`bench report`: stored runs as a page, or as the tidy table."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from bench.frames import Runs
+
+
+class ReportFormat(StrEnum):
+    """What a run is turned into."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Path, run id, unique beginning of one, or latest.", show_default="latest"),
+    ] = None,
+    format: Annotated[ReportFormat, typer.Option("--format", help="A page, or the tidy table.")] = ReportFormat.HTML,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="File to write; tables go to the screen if none is named.")
+    ] = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")] = Path("results"),
+    reports: Annotated[Path, typer.Option("--reports", help="Folder for the page.")] = Path("reports"),
+) -> None:
+    """Tell about stored runs, several side by side."""
+    from bench import store
+
+    folders = [store.open_run(store.find(results, reference)) for reference in runs or ["latest"]]
+    for folder in folders:
+        if folder.torn:
+            print(f"note: {folder.path}: its last line is half-written and is left out", file=sys.stderr)
+    if format is ReportFormat.HTML and output is None:
+        output = reports / f"{folders[0].run.run_id}.html"
+    if format is ReportFormat.PARQUET and output is None:
+        raise UsageError("--format parquet: a binary file needs a name; add --output FILE")
+    content = _made([(folder.run, folder.results()) for folder in folders], format)
+    if output is None:
+        sys.stdout.write(content.decode())
+    else:
+        write(output, content, "--output")
+        print(output)
+
+
+def _made(runs: Runs, format: ReportFormat) -> bytes:
+    from bench import frames
+
+    match format:
+        case ReportFormat.HTML:
+            from bench.report import render
+
+            return render(runs).encode()
+        case ReportFormat.MARKDOWN:
+            from bench.report import markdown
+
+            return markdown.render(runs).encode()
+        case ReportFormat.CSV:
+            return frames.to_csv(runs).encode()
+        case ReportFormat.JSON:
+            return frames.to_json_text(runs).encode()
+        case ReportFormat.PARQUET:
+            return frames.to_parquet(runs)
+
+
+def write(path: Path, content: bytes, option: str) -> None:
+    """Write a file and the folders above it.
+
+    Raises:
+        StoreError: that cannot be; it names the option that gives another place.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); name another place with {option}") from error

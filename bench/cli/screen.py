@@ -1,0 +1,204 @@
+"""What `bench run` shows: a live view on a terminal, plain lines elsewhere, and the same summary at the end.
+
+Nothing is drawn while a trial runs: there is no thread, and the view is drawn only when the runner hands something over.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.cli.outcomes import is_incomplete
+from bench.cli.tables import meanings, shown
+from bench.quantity import format_duration
+from bench.records import Case, Fit, Observation, Outcome
+from bench.report.league import league, speed
+
+if TYPE_CHECKING:
+    from bench.progress import Progress
+    from bench.store import RunFolder
+
+FIT_REDRAW_S = 5.0
+REDRAW_S = 0.5
+DRAWING_SHARE = 20  # a view that took 50 ms to draw is drawn again after a second at the earliest
+MOST_FAILURES = 10
+
+
+class Screen(AbstractContextManager["Screen"], Protocol):
+    """Shows how a run goes on."""
+
+    def progress(self, progress: Progress) -> None:
+        """The runner is about to do something."""
+
+    def observed(self, observation: Observation) -> None:
+        """Something was measured and stored."""
+
+
+def console() -> Console:
+    """Where people read: plain text, without a single escape code, unless it is a terminal of theirs."""
+    if is_plain():
+        return Console(force_terminal=False, color_system=None, highlight=False)
+    return Console(highlight=False)
+
+
+def is_plain() -> bool:
+    """Whether there is nobody before the screen who could see it change."""
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return in_ci or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb"
+
+
+def screen(folder: RunFolder, output: Console) -> Screen:
+    """The view that suits where the output goes."""
+    return PlainScreen(folder, output) if is_plain() else LiveScreen(folder, output)
+
+
+def place(case: Case) -> str:
+    """A case in words: `imdb, lstm, inference, length 256, batch 32`."""
+    parts = [case.task_key, case.variant.label, case.workload]
+    parts += [f"length {case.sequence_length}"] if case.sequence_length else []
+    parts += [] if case.fit else [f"batch {case.batch_size}"]
+    return ", ".join(parts)
+
+
+def _left(progress: Progress) -> str:
+    return "" if progress.remaining_s is None else f"at most {format_duration(progress.remaining_s)} left"
+
+
+class PlainScreen:
+    """A line for each phase, each round and each fit, and one for everything that went wrong."""
+
+    def __init__(self, folder: RunFolder, output: Console) -> None:
+        self._output = output
+        self._cases = {case.id: case for case in folder.run.plan.cases}
+        self._phase = ""
+        self._say(heading(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is left open."""
+
+    def progress(self, progress: Progress) -> None:
+        """Say when a new phase or round begins."""
+        if progress.phase != self._phase:
+            self._phase = progress.phase
+            parts = [progress.phase, f"{progress.done} of {progress.total} steps done", _left(progress)]
+            self._say(", ".join(part for part in parts if part))
+
+    def observed(self, observation: Observation) -> None:
+        """Say how a fit ended, and what did not end well."""
+        outcome = getattr(observation, "outcome", Outcome.OK)
+        case = self._cases.get(getattr(observation, "case_id", ""))
+        what = place(case) if case else "pre-flight"
+        if outcome is not Outcome.OK:
+            self._say(f"  {what}: {outcome.value.replace('_', ' ')}: {getattr(observation, 'reason', '')}")
+        elif isinstance(observation, Fit):
+            self._say(f"  {what}, {fit_words(observation)}")
+
+    def _say(self, line: str) -> None:
+        self._output.print(Text(line), soft_wrap=True)
+
+
+def fit_words(fit: Fit) -> str:
+    """`seed 0, fold 2: accuracy 0.961 in 12 s`."""
+    which = f"seed {fit.seed}" + ("" if fit.fold is None else f", fold {fit.fold}")
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in list(fit.metrics.items())[:1])
+    took = "" if fit.fit_s is None else f" in {format_duration(fit.fit_s)}"
+    return f"{which}: {scores}{took}"
+
+
+class LiveScreen:
+    """Progress, the case in work, and the league table filling."""
+
+    def __init__(self, folder: RunFolder, output: Console, now: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._output, self._now = folder, output, now
+        self._live = Live(console=output, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._next_s = 0.0
+        self._phase = ""
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the view away; the summary takes its place."""
+        self._live.stop()
+
+    def observed(self, observation: Observation) -> None:
+        """Wait: the runner says next what it does with it."""
+
+    def progress(self, progress: Progress) -> None:
+        """Draw, unless that was done a moment ago."""
+        began = self._now()
+        if began < self._next_s and progress.phase == self._phase:
+            return
+        self._phase = progress.phase
+        self._live.update(self.view(progress), refresh=True)
+        done = self._now()
+        fitting = progress.case is not None and progress.case.fit is not None
+        self._next_s = done + max(FIT_REDRAW_S if fitting else REDRAW_S, DRAWING_SHARE * (done - began))
+
+    def view(self, progress: Progress) -> Group:
+        """The whole view as it stands."""
+        width = self._output.width
+        tables = league(self._folder.run, self._folder.results())
+        doing = [progress.phase] + ([place(progress.case)] if progress.case else []) + [progress.detail]
+        return Group(
+            Text(heading(self._folder), style="bold", no_wrap=True, overflow="ellipsis"),
+            _bar(progress, width),
+            Text(" · ".join(part for part in doing if part), no_wrap=True, overflow="ellipsis"),
+            Text(),
+            *(shown(table, width) for table in tables),
+        )
+
+
+def _bar(progress: Progress, width: int) -> RichTable:
+    total = max(progress.total, 1)
+    words = f"{100 * progress.done // total:3d} %  {progress.done} of {progress.total} steps"
+    line = RichTable.grid(padding=(0, 2, 0, 0))
+    bar = ProgressBar(total=total, completed=progress.done, width=max(10, min(40, width - 60)))
+    line.add_row(bar, Text(words), Text(_left(progress)))
+    return line
+
+
+def heading(folder: RunFolder) -> str:
+    """What is measured, and on which machine."""
+    plan = folder.run.plan
+    count = len(plan.cases)
+    return f"{plan.suite}: {count} case{'s' * (count != 1)} on {folder.run.machine.name}"
+
+
+def summary(folder: RunFolder, output: Console, page: Path | None) -> None:
+    """The tables, what their marks mean, what failed, and where it all is."""
+    run, results = folder.run, folder.results()
+    tables = [*league(run, results), *speed(run, results)]
+    for table in tables:
+        output.print(shown(table, output.width))
+        output.print()
+    lines = meanings(tables)
+    failed = [(result.case, *result.verdict) for result in results if is_incomplete(result)]
+    lines += [f"{place(case)}: {outcome or 'missing'}: {reason}" for case, outcome, reason in failed[:MOST_FAILURES]]
+    if len(failed) > MOST_FAILURES:
+        lines.append(f"and {len(failed) - MOST_FAILURES} more, which the report names")
+    if run.plan.measure.min_rounds < 5:
+        lines.append(f"a quick look: {run.plan.measure.min_rounds} rounds where a careful run has at least 5")
+    for line in lines:
+        output.print(Text(line, style="dim"))
+    output.print(Text(f"results  {folder.path}"), soft_wrap=True)
+    if page is not None:
+        output.print(Text(f"report   {page}"), soft_wrap=True)

@@ -1,0 +1,268 @@
+"""What a right model does: checked in the tests over every architecture and task, and before every variant of a run.
+
+Each contract is a function that returns what is wrong, in a sentence, or an empty string. They are asked on a small batch:
+texts short enough to be quick, of several lengths, so that padding and neighbours can be seen to matter or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.architectures import Architecture
+from bench.batch import Batch, forward
+from bench.errors import BenchError, ModelError
+from bench.spec import OutputKind, Spec
+from bench.tasks import Task
+
+ITEMS = 4
+SHORT_LENGTH = 32
+GRADIENT_BATCHES = 3
+STEP_SIZE = 0.01
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A model under examination, with a full batch of its task."""
+
+    architecture: Architecture
+    task: Task
+    spec: Spec
+    hyperparameters: Any
+    model: nn.Module
+    batch: Batch
+
+    def build(self) -> nn.Module:
+        """Another model of the same kind, freshly initialised."""
+        return self.architecture.build(self.spec, self.hyperparameters)
+
+    @torch.no_grad()  # not inference mode: a table that a model keeps from its first call must still serve in training
+    def answer(self, batch: Batch, model: nn.Module | None = None) -> Tensor:
+        """What the model (or another one) says in `eval()`."""
+        return forward((model or self.model).eval(), batch, self.spec)
+
+
+def check(architecture: Architecture, task: Task, spec: Spec, hyperparameters: Any) -> dict[str, str]:
+    """Hold a variant against every contract.
+
+    Leaves the global random state as it was, and never touches an accelerator.
+
+    Returns:
+        The names of the red contracts, each with what is wrong; empty where all is well.
+
+    Raises:
+        ModelError: the model cannot be built, or does not run forward on this task.
+    """
+    with torch.random.fork_rng(devices=[]):
+        seed(0)
+        subject = _subject(architecture, task, spec, hyperparameters)
+        red: dict[str, str] = {}
+        for name, contract in CONTRACTS.items():
+            if name in COMPARING and "determinism" in red:
+                continue  # what is random cannot be compared
+            try:
+                problem = contract(subject)
+            except Exception as error:
+                problem = f"raised {_said(error)}"
+            if problem:
+                red[name] = problem
+    return red
+
+
+def seed(value: int) -> None:
+    """Seed the CPU's generator alone: `torch.manual_seed` would also reseed accelerators, which cannot be undone here."""
+    torch.default_generator.manual_seed(value)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().rstrip(":")
+
+
+def _subject(architecture: Architecture, task: Task, spec: Spec, hyperparameters: Any) -> Checked:
+    if spec.sequence_length is not None and spec.sequence_length > SHORT_LENGTH:
+        short = replace(spec, sequence_length=SHORT_LENGTH)
+        try:
+            return _running(architecture, task, short, hyperparameters)
+        except ModelError:  # a model may be right for one length only: then it is asked at that length
+            return _running(architecture, task, spec, hyperparameters)
+    return _running(architecture, task, spec, hyperparameters)
+
+
+def _running(architecture: Architecture, task: Task, spec: Spec, hyperparameters: Any) -> Checked:
+    batch = task.random_batch(spec, ITEMS, seed=0)
+    try:
+        model = architecture.build(spec, hyperparameters)
+        subject = Checked(
+            architecture=architecture,
+            task=task,
+            spec=spec,
+            hyperparameters=hyperparameters,
+            model=model,
+            batch=batch,
+        )
+        outputs: object = subject.answer(batch)
+    except BenchError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{architecture.name}: building or running it on a small batch raised {_said(error)}"
+        ) from error
+    expected = (ITEMS, spec.classes)
+    if spec.outputs is OutputKind.CLASSES and not (isinstance(outputs, Tensor) and outputs.shape == expected):
+        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        raise ModelError(
+            f"{architecture.name}: forward returned {found} for {ITEMS} items; expected logits {expected}, items x classes"
+        )
+    return subject
+
+
+# ── the contracts ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def meta(subject: Checked) -> str:
+    """It builds and runs without any values, on the device `meta`, where cost is counted."""
+    with torch.device("meta"):
+        model = subject.build()
+    outputs = subject.answer(subject.batch.to(torch.device("meta")), model)
+    return "" if outputs.is_meta else f"its output is on {outputs.device}; expected meta"
+
+
+def gradients(subject: Checked) -> str:
+    """Over a few small steps of training every parameter gets a gradient that is finite, and not zero every time."""
+    model = subject.model.train()
+    names = {parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    without = set(names)
+    phases = subject.architecture.training_phases(
+        model, lambda model, batch: subject.task.loss(forward(model, batch, subject.spec), batch)
+    )
+    for place in range(GRADIENT_BATCHES):
+        batch = subject.task.random_batch(subject.spec, ITEMS, seed=1 + place)
+        for phase in phases:
+            parameters = [parameter for parameter in phase.parameters if parameter.requires_grad]
+            found: Sequence[Tensor | None] = torch.autograd.grad(
+                phase.loss(model, batch), parameters, allow_unused=True
+            )
+            for parameter, gradient in zip(parameters, found, strict=True):
+                if gradient is None:
+                    continue
+                if not gradient.to_dense().isfinite().all():
+                    return f"the gradient of {names[parameter]} is not finite"
+                if gradient.to_dense().any():
+                    without.discard(parameter)
+                with torch.no_grad():  # what starts at zero hides what lies below it, until it has moved
+                    parameter.sub_(gradient, alpha=STEP_SIZE)
+    lost = [name for parameter, name in names.items() if parameter in without]
+    return f"no gradient reaches {', '.join(lost)}" if lost else ""
+
+
+def determinism(subject: Checked) -> str:
+    """In `eval()` the same batch gets the same answer twice."""
+    first, second = subject.answer(subject.batch), subject.answer(subject.batch)
+    return "" if torch.equal(first, second) else f"two answers in eval() differ {_by(first, second)}"
+
+
+def padding(subject: Checked) -> str:
+    """A text by itself gets the same answer however much padding stands to its right."""
+    for place, length in enumerate(_lengths(subject.spec)):
+        bare = subject.answer(_row(subject, place, length, None))
+        for columns in {length, min(length + 1, max(_lengths(subject.spec))), subject.batch.inputs.shape[1]}:
+            padded = subject.answer(_row(subject, place, columns, length))
+            if not _close(_real(bare, subject.spec, length), _real(padded, subject.spec, length)):
+                return f"a text of {length} padded to {columns} is answered differently {_by(bare, padded)}"
+    return ""
+
+
+def rows(subject: Checked) -> str:
+    """An item gets the same answer alone as among others."""
+    together = subject.answer(subject.batch)
+    for place in range(ITEMS):
+        alone = subject.answer(_row(subject, place, None, None))
+        if not _close(alone, together[place : place + 1]):
+            return f"item {place} is answered differently among others {_by(alone, together[place : place + 1])}"
+    lengths = _lengths(subject.spec)
+    if not lengths:
+        return ""
+    columns = subject.batch.inputs.shape[1]
+    padded = [_row(subject, place, columns, length) for place, length in enumerate(lengths)]
+    mixed = replace(subject.batch, inputs=torch.cat([row.inputs for row in padded]), lengths=torch.tensor(lengths))
+    together = subject.answer(mixed)
+    for place, (row, length) in enumerate(zip(padded, lengths, strict=True)):
+        alone, among = (
+            _real(outputs, subject.spec, length) for outputs in (subject.answer(row), together[place, None])
+        )
+        if not _close(alone, among):
+            return f"a text of {length} is answered differently among texts of other lengths {_by(alone, among)}"
+    return ""
+
+
+def state_dict(subject: Checked) -> str:
+    """Another model that loads its state gives its answers."""
+    seed(1)
+    twin = subject.build()
+    twin.load_state_dict(subject.model.state_dict())
+    own, loaded = subject.answer(subject.batch), subject.answer(subject.batch, twin)
+    return "" if _close(own, loaded) else f"after load_state_dict the answers differ {_by(own, loaded)}"
+
+
+def parameter_count(subject: Checked) -> str:
+    """It has as many parameters as its closed form says."""
+    if subject.architecture.parameter_count is None:
+        return ""
+    expected = subject.architecture.parameter_count(subject.spec, subject.hyperparameters)
+    found = sum(parameter.numel() for parameter in subject.model.parameters())
+    return "" if found == expected else f"it has {found:,} parameters, its closed form says {expected:,}"
+
+
+CONTRACTS: dict[str, Callable[[Checked], str]] = {
+    "meta": meta,
+    "gradients": gradients,
+    "determinism": determinism,
+    "padding": padding,
+    "rows": rows,
+    "state_dict": state_dict,
+    "parameter_count": parameter_count,
+}
+COMPARING = ("padding", "rows", "state_dict")
+
+
+# ── rows, and how close their answers are ──────────────────────────────────────────────────────────────────────────
+
+
+def _lengths(spec: Spec) -> list[int]:
+    """One length per item, from a single position to a full row; none where items have no length."""
+    if not spec.inputs.is_sequence or spec.sequence_length is None:
+        return []
+    return [max(1, spec.sequence_length * quarters // ITEMS) for quarters in (0, 1, 2, ITEMS)]
+
+
+def _row(subject: Checked, place: int, columns: int | None, length: int | None) -> Batch:
+    """One item as a batch: `columns` positions (None: all), padding from `length` on (None: none, and no lengths given)."""
+    inputs = subject.batch.inputs[place : place + 1]
+    if columns is not None:
+        inputs = inputs[:, :columns].clone()
+    if length is not None:
+        inputs[:, length:] = 0 if inputs.is_floating_point() else subject.spec.padding_id
+    targets = None if subject.batch.targets is None else subject.batch.targets[place : place + 1]
+    lengths = None if length is None else torch.tensor([length])
+    return replace(subject.batch, inputs=inputs, lengths=lengths, targets=targets, items=1)
+
+
+def _real(outputs: Tensor, spec: Spec, length: int) -> Tensor:
+    """What was said of real positions."""
+    return outputs[:, :length] if spec.outputs is OutputKind.STEP_CLASSES else outputs
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    scale = max(1.0, one.abs().max().item())
+    return one.shape == other.shape and (one - other).abs().max().item() <= TOLERANCE * scale
+
+
+def _by(one: Tensor, other: Tensor) -> str:
+    if one.shape != other.shape:
+        return f"(shapes {tuple(one.shape)} and {tuple(other.shape)})"
+    return f"(by {(one - other).abs().max().item():.2g})"

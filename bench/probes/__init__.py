@@ -1,0 +1,1 @@
+"""Code that observes: clock, memory, machine."""

@@ -1,0 +1,123 @@
+"""The chart of accuracy against throughput: intervals both ways, the chance level, and a label at every dot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from bench.quantity import format_tick
+from bench.report.drawing import Panel, draw_mark, ends, shorten
+from bench.report.svg import INK, MUTED, Look
+from bench.stats import Estimate
+
+_LETTER, _LINE = 6.0, 12.0
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """A variant; `ys` is its score with one interval after the other (other seeds, other test items)."""
+
+    label: str
+    look: Look
+    x: Estimate
+    ys: tuple[Estimate, ...]
+    hollow: bool
+
+
+def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], chance: float | None) -> None:
+    """All dots with their intervals, then labels where nothing else is."""
+    if chance is not None:
+        _draw_chance(axes, panel, chance)
+    for dot in dots:
+        _draw_dot(axes, dot)
+    taken = [_around(*_pixel(axes, dot)) for dot in dots]
+    for dot in sorted(dots, key=lambda dot: -(dot.ys[0].value or 0.0)):
+        x, y = _pixel(axes, dot)
+        width = _LETTER * len(shorten(dot.label))
+        box = next(_free(axes, _places(x, y, width), taken))
+        taken.append(box)
+        axes.annotate(
+            shorten(dot.label),
+            (box[0], (box[1] + box[3]) / 2),
+            xycoords="figure pixels",
+            va="center",
+            ha="left",
+            color=INK,
+            zorder=5,
+        )
+
+
+def _draw_dot(axes: Axes, dot: Dot) -> None:
+    x, y = dot.x.value or 0.0, dot.ys[0].value or 0.0
+    bars = [("x", dot.x, 1.2, 2.0)] + [("y", one, 2.6 if one is dot.ys[0] else 0.9, 0.0) for one in dot.ys]
+    for axis, estimate, width, cap in bars:
+        low, high = ends(estimate)
+        value = estimate.value or 0.0
+        error: dict[str, Any] = {f"{axis}err": [[value - low], [high - value]]}
+        if high > low:
+            axes.errorbar([x], [y], fmt="none", ecolor=dot.look.color, elinewidth=width, capsize=cap, **error)
+    draw_mark(axes, dot.look, x, y, dot.hollow, size=7)
+
+
+def _draw_chance(axes: Axes, panel: Panel, chance: float) -> None:
+    """A line where it lies within or near what is drawn; else words at the edge that it lies beyond."""
+    low, high = panel.y.low, panel.y.high
+    words = f"chance {format_tick(chance, panel.y.unit)}"
+    place: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "textcoords": "offset points",
+        "color": MUTED,
+        "size": 10,
+    }
+    if low <= chance <= high:
+        axes.axhline(chance, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+        axes.annotate(words, (1.0, chance), (-2, 6), ha="right", **place)
+    elif chance < low:
+        axes.annotate(f"↓ {words}", (1.0, low), (-2, 4), ha="right", **place)
+    else:
+        axes.annotate(f"↑ {words}", (1.0, high), (-2, -12), ha="right", **place)
+
+
+def _pixel(axes: Axes, dot: Dot) -> tuple[float, float]:
+    x, y = axes.transData.transform((dot.x.value or 0.0, dot.ys[0].value or 0.0))
+    return float(x), float(y)
+
+
+def _around(x: float, y: float) -> Box:
+    return x - 5, y - 5, x + 5, y + 5
+
+
+def _places(x: float, y: float, width: float) -> Iterator[Box]:
+    """Places for a label of that width: right, left, above, below, then further and further off."""
+    for far in range(0, 60, 6):
+        for left, middle in (
+            (x + 8, y + far),
+            (x - 8 - width, y + far),
+            (x + 8, y - far),
+            (x - 8 - width, y - far),
+            (x - width / 2, y + 13 + far),
+            (x - width / 2, y - 13 - far),
+        ):
+            yield left, middle - _LINE / 2, left + width, middle + _LINE / 2
+    yield x + 8, y - _LINE / 2, x + 8 + width, y + _LINE / 2
+
+
+def _free(axes: Axes, places: Iterator[Box], taken: Sequence[Box]) -> Iterator[Box]:
+    """The places inside the figure that touch nothing; in the end the last, whatever it touches."""
+    right, top = axes.figure.bbox.x1 - 2, axes.bbox.y1 + 4
+    box = (0.0, 0.0, 0.0, 0.0)
+    for box in places:
+        inside = box[0] > axes.bbox.x0 and box[2] < right and box[1] > axes.bbox.y0 and box[3] < top
+        if inside and not any(_touch(box, other) for other in taken):
+            yield box
+    yield box
+
+
+def _touch(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

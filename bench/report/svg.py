@@ -1,0 +1,146 @@
+"""One visual language for every chart, and matplotlib's SVG made fit to stand inside a page.
+
+Charts are drawn in stand-in colours, which become CSS variables: so the page's style sheet decides colours, light and dark.
+Text stays text. Ids are unique over the page, the bytes are the same every time, and nothing refers to the outside.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+
+SERIES = 8
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+_LINES = ("-", (0, (4, 2)), (0, (1, 1.5)))
+
+INK, MUTED, GRID, PAPER = "#1000a0", "#1000a1", "#1000a2", "#1000a3"
+_STAND_INS = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"} | {
+    f"#1000b{number}": f"var(--series-{number})" for number in range(SERIES)
+}
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bench",
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "font.size": 11,
+    "text.color": INK,
+    "axes.facecolor": "none",
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.minor.visible": False,
+    "ytick.left": False,
+    "figure.facecolor": "none",
+    "figure.dpi": 72,  # a unit of the drawing is a pixel of the page
+}
+_NAMESPACE = re.compile(r"\{[^}]*\}")
+# the page decides the fonts: older matplotlib writes one `font`, newer a `font-family` of its own
+_FONT, _FAMILY = re.compile(r"font: ((?:\w+ )*)([\d.]+px) [^;]*"), re.compile(r"font-family: [^;]*;? ?")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How an architecture looks, by its place in the plan: the same in every chart and table."""
+
+    place: int
+
+    @property
+    def series(self) -> int:
+        """Which of the style sheet's series colours."""
+        return self.place % SERIES
+
+    @property
+    def color(self) -> str:
+        """The stand-in for its colour."""
+        return f"#1000b{self.series}"
+
+    @property
+    def marker(self) -> str:
+        """Shapes shift by one each time the colours are used up, so that 64 looks differ."""
+        return _MARKERS[(self.place + self.place // SERIES) % len(_MARKERS)]
+
+    @property
+    def line(self) -> Any:
+        """Solid, then dashed, then dotted."""
+        return _LINES[self.place // SERIES % len(_LINES)]
+
+    @property
+    def outline(self) -> str:
+        """The marker as SVG path data in a box from -1 to 1, for legends and tables."""
+        style = MarkerStyle(self.marker)
+        (polygon,) = style.get_path().transformed(style.get_transform()).to_polygons()
+        points = np.asarray(polygon) / np.abs(polygon).max()
+        return "M" + "L".join(f"{x:.2f} {-y:.2f}" for x, y in points) + "Z"
+
+
+def inline(figure: Figure, prefix: str, title: str, description: str) -> str:
+    """The figure as an `<svg>` for a page; `prefix` makes its ids unique there."""
+    file = io.StringIO()
+    with rc_context(STYLE):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    root = ElementTree.fromstring(file.getvalue())
+    for parent in root.iter():
+        for child in list(parent):
+            if _NAMESPACE.sub("", child.tag) in ("metadata", "style"):
+                parent.remove(child)
+    used = {name for element in root.iter() for value in element.attrib.values() for name in _references(value)}
+    for element in root.iter():
+        element.tag = _NAMESPACE.sub("", element.tag)
+        element.tail = None
+        element.text = element.text if element.tag == "text" else None
+        element.attrib = _attributes(element.attrib, prefix, used)
+    box = root.get("viewBox", "0 0 1 1")
+    root.attrib = {"viewBox": box, "role": "img", "aria-labelledby": f"{prefix}title {prefix}desc"}
+    for place, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(tag, {"id": f"{prefix}{tag}"})
+        element.text = text
+        root.insert(place, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _references(value: str) -> list[str]:
+    return re.findall(r"url\(#([^)]+)\)", value) + ([value[1:]] if value.startswith("#") else [])
+
+
+def _attributes(attributes: dict[str, str], prefix: str, used: set[str]) -> dict[str, str]:
+    kept = {}
+    for name, value in attributes.items():
+        match _NAMESPACE.sub("", name):
+            case "id":
+                if value in used:
+                    kept["id"] = prefix + value
+            case "href":
+                kept["href"] = f"#{prefix}{value[1:]}"
+            case "style":
+                kept["style"] = _colored(_FAMILY.sub("", _FONT.sub(_sized, value)))
+            case "transform" if value.startswith("rotate(-0 "):
+                pass
+            case plain:
+                kept[plain] = value.replace("url(#", f"url(#{prefix}")
+    return kept
+
+
+def _sized(font: re.Match[str]) -> str:
+    return f"font-size: {font[2]}" + ("; font-weight: bold" if "bold" in font[1] else "")
+
+
+def _colored(style: str) -> str:
+    for stand_in, color in _STAND_INS.items():
+        style = style.replace(stand_in, color)
+    return style

@@ -1,0 +1,269 @@
+"""A run put in order for telling: each case with its estimates and doubts, and which cases belong side by side. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench import estimates
+from bench.frames import failed_memory, headline, memory_metric
+from bench.quantity import METRICS, Better, Metric, Unit, format_half_width, format_value
+from bench.records import Case, CaseResult, Outcome, Run, Variant
+from bench.stats import Estimate, IntervalKind
+
+# METHOD.md: repeats of a memory measurement agree within 2 %.
+MEMORY_REPEATS = 0.02
+
+_FLAGS = {
+    "few_trials": "few trials",
+    "not_steady": "never became steady",
+    "noisy": "noisy",
+    "wide_interval": "wide interval",
+    "contract_red": "breaks a contract",
+    "diverged": "diverged",
+    "out_of_memory": "does not fit",
+    "timed_out": "timed out",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A case as it is told.
+
+    Attributes:
+        outcome, reason: how it ended; None while it has not been measured.
+        found: its estimates by metric.
+        marks: what sets it apart from other cases of its run, in words; see `marks`.
+    """
+
+    case: Case
+    result: CaseResult
+    outcome: Outcome | None
+    reason: str
+    found: Mapping[str, Estimate]
+    marks: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether its figures may be shown as such."""
+        return self.outcome is Outcome.OK
+
+    @property
+    def memory(self) -> Estimate | None:
+        """Its peak memory, on whichever device it ran."""
+        return self.found.get(memory_metric(self.case))
+
+    @property
+    def memory_outcome(self) -> Outcome | None:
+        """How its memory pass ended, where that went otherwise than its trials did."""
+        failed = failed_memory(self.result)
+        return failed.outcome if failed else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A place on the axes where variants stand side by side."""
+
+    workload: str
+    sequence_length: int | None
+    batch_size: int
+    setting: Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The axes that are seldom swept; cases of different settings never share a table."""
+
+    precision: str
+    device: str
+    threads: int
+    compile: str
+
+    def __str__(self) -> str:
+        compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
+        return f"{self.precision} on {self.device}, {self.threads} thread{'s' * (self.threads != 1)}{compiled}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A run with everything that is told about it; variants stand in the order of the plan, everywhere."""
+
+    run: Run
+    cases: tuple[Shown, ...]
+    tasks: tuple[str, ...]
+    variants: tuple[Variant, ...]
+
+    def timed(self, task: str) -> list[Shown]:
+        """The speed cases of a task."""
+        return [shown for shown in self.cases if shown.case.task_key == task and shown.case.fit is None]
+
+    def fits(self, task: str) -> list[Shown]:
+        """The accuracy cases of a task."""
+        return [shown for shown in self.cases if shown.case.task_key == task and shown.case.fit is not None]
+
+    def headline(self, task: str) -> Metric:
+        """The metric by which a task's fits are told apart."""
+        fits = self.fits(task)
+        name = headline([shown.result for shown in fits], fits[0].case) if fits else "accuracy"
+        return metric(name)
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name; of a task that nobody here has imported only the name is known."""
+    return METRICS.get(name) or Metric(name=name, title=name, unit=Unit.NUMBER, better=Better.NEITHER)
+
+
+def view(run: Run, results: Sequence[CaseResult]) -> View:
+    """Put a run in order; cheap enough to be called again whenever an observation comes in."""
+    cases = tuple(_shown(run, result) for result in results)
+    by_id = {shown.case.variant.variant_id: shown.case.variant for shown in cases}
+    return View(
+        run=run,
+        cases=cases,
+        tasks=tuple(dict.fromkeys(shown.case.task_key for shown in cases)),
+        variants=tuple(by_id.values()),
+    )
+
+
+def _shown(run: Run, result: CaseResult) -> Shown:
+    outcome, reason = result.verdict
+    found = estimates.estimates(result)
+    return Shown(case=result.case, result=result, outcome=outcome, reason=reason, found=found, marks=marks(run, result))
+
+
+def marks(run: Run, result: CaseResult) -> tuple[str, ...]:
+    """The flags of a case in words, without `few_trials` where the suite asked for so few: the page says that once."""
+    trials = len(estimates.good_trials(result))
+    found = []
+    for flag in estimates.flags(result, run.plan.measure):
+        name, colon, rest = flag.partition(":")
+        if name != "few_trials" or trials < run.plan.measure.min_rounds:
+            found.append(f"{_FLAGS.get(name, name)}{colon}{rest}")
+    return tuple(found)
+
+
+def setting(case: Case) -> Setting:
+    """The seldom swept axes of a case."""
+    return Setting(precision=case.precision, device=case.device, threads=case.threads, compile=case.compile)
+
+
+def point(run: Run, cases: Iterable[Case]) -> Point | None:
+    """The operating point of a task's speed cases: what the suite names where there is such a case, else the largest."""
+    left = list(cases)
+    if not left:
+        return None
+    asked = run.plan.operating_point
+    workloads = [case.workload for case in left]
+    workload = asked.workload if asked.workload in workloads else workloads[0]
+    left = [case for case in left if case.workload == workload]
+    length = _nearest(asked.sequence_length, [case.sequence_length for case in left])
+    left = [case for case in left if case.sequence_length == length]
+    batch = _nearest(asked.batch_size, [case.batch_size for case in left])
+    left = [case for case in left if case.batch_size == batch]
+    return Point(workload=workload, sequence_length=length, batch_size=left[0].batch_size, setting=setting(left[0]))
+
+
+def _nearest(asked: int | None, present: Sequence[int | None]) -> int | None:
+    return asked if asked in present and asked is not None else max((one for one in present if one), default=None)
+
+
+def at(cases: Iterable[Shown], place: Point) -> dict[str, Shown]:
+    """The speed cases at a point, by variant id."""
+    return {
+        shown.case.variant.variant_id: shown
+        for shown in cases
+        if (shown.case.workload, shown.case.sequence_length, shown.case.batch_size, setting(shown.case))
+        == (place.workload, place.sequence_length, place.batch_size, place.setting)
+    }
+
+
+def fits_for(fits: Sequence[Shown], length: int | None) -> dict[str, Shown]:
+    """The fit of each variant that stands beside its speed: at the same length, else its longest."""
+    chosen: dict[str, Shown] = {}
+    for shown in sorted(fits, key=lambda one: (one.case.sequence_length == length, one.case.sequence_length or 0)):
+        chosen[shown.case.variant.variant_id] = shown
+    return chosen
+
+
+def place_words(length: int | None, batch: int | None) -> str:
+    """`length 256, batch 32`; a task without lengths has only the batch."""
+    parts = [f"length {length}" if length else "", f"batch {batch}" if batch else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def outcome_words(outcome: Outcome | None) -> str:
+    """How a case ended, for people: `does not fit`, `failed`."""
+    if outcome is None:
+        return "not measured yet"
+    return "" if outcome is Outcome.OK else _FLAGS[outcome.value]
+
+
+def value_words(estimate: Estimate, unit: Unit) -> str:
+    """A value and the half-width of its interval: `12.3 k/s ±1.3 %`."""
+    text = format_value(estimate.value, unit)
+    half = "" if estimate.value is None else format_half_width(estimate.value, estimate.low, estimate.high, unit)
+    return f"{text} {half}".rstrip()
+
+
+def range_words(estimate: Estimate, unit: Unit) -> str:
+    """The ends of an interval: `84.5 % to 86.4 %`; empty where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{format_value(estimate.low, unit)} to {format_value(estimate.high, unit)}"
+
+
+def widest(shown: Shown, name: str) -> Estimate | None:
+    """An estimate of a fit with both its doubts in one interval: other seeds, and for accuracy other test items."""
+    estimate = shown.found.get(name)
+    items = estimates.item_interval(shown.result) if name == "accuracy" else None
+    if estimate is None or items is None:
+        return estimate
+    lows = [low for low in (estimate.low, items.low) if low is not None]
+    highs = [high for high in (estimate.high, items.high) if high is not None]
+    return replace(estimate, low=min(lows), high=max(highs), interval=items.interval)
+
+
+def tolerated(estimate: Estimate | None) -> Estimate | None:
+    """A memory figure with the range in which repeats of it fall."""
+    if estimate is None or estimate.value is None:
+        return estimate
+    share = estimate.value * MEMORY_REPEATS
+    return replace(estimate, low=estimate.value - share, high=estimate.value + share, interval=IntervalKind.NONE)
+
+
+def leaders(found: Mapping[str, Estimate | None], better: Better) -> list[str]:
+    """Who is best, first, and after it all whose intervals overlap with its own: those cannot be told apart from it.
+
+    An estimate that should have an interval and has none (a single trial) cannot be told apart from anything.
+    """
+    known = {key: estimate for key, estimate in found.items() if estimate is not None and estimate.value is not None}
+    if not known or better is Better.NEITHER:
+        return []
+    sign = 1 if better is Better.HIGHER else -1
+    order = sorted(known, key=lambda key: -sign * (known[key].value or 0.0))
+    first = known[order[0]]
+    return [order[0], *(key for key in order[1:] if _overlap(first, known[key]))]
+
+
+def _overlap(one: Estimate, other: Estimate) -> bool:
+    if any(each.low is None and each.reason for each in (one, other)):
+        return True
+    ends = [
+        (each.value, each.value) if each.low is None or each.high is None else (each.low, each.high)
+        for each in (one, other)
+    ]
+    (low, high), (other_low, other_high) = ends
+    assert low is not None
+    assert high is not None
+    assert other_low is not None
+    assert other_high is not None
+    return low <= other_high and other_low <= high
+
+
+def counted(words: Iterable[str]) -> str:
+    """`wide interval (5), noisy (2)`: how often each mark stands, without its particulars."""
+    counts = Counter(word.partition(":")[0] for word in words)
+    return ", ".join(f"{word} ({count})" for word, count in counts.items())

@@ -1,0 +1,125 @@
+"""A user's own CSV or TSV of texts and labels. Every error names the file and the line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import DataError
+from bench.registry import did_you_mean
+from bench.tasks.data.cache import shown
+from bench.tasks.data.items import Texts
+
+TEXT_COLUMN = "text"
+LABEL_COLUMN = "label"
+_TAB_SUFFIXES = (".tsv", ".tab", ".txt")
+Rows = list[tuple[int, list[str]]]
+"""Line number (where the row ends) and cells."""
+
+
+def read_table(path: Path, text_column: str = "", label_column: str = "") -> Texts:
+    """Different texts and their labels, in an order that depends on the texts alone: by the SHA-256 of each.
+
+    The first line is a header if it names both columns (`text` and `label` unless told otherwise), or if there are two
+    columns and the second cell of the first line never comes again, as no label of three items could.
+
+    Raises:
+        DataError: the file cannot be read, is empty, lacks a column, a text or a label, or gives one text two labels.
+    """
+    rows = _rows(path)
+    text_at, label_at, begin = _columns(path, rows, text_column, label_column)
+    label_of: dict[str, str] = {}
+    for line, row in rows[begin:]:
+        text, label = _pair(path, line, row, text_at, label_at)
+        if label_of.setdefault(text, label) != label:
+            found = f"found the label '{label}' for a text that has '{label_of[text]}' above"
+            raise DataError(f"{shown(path)}: line {line}: {found}, expected one label a text; remove one of them")
+    if not label_of:
+        raise DataError(f"{shown(path)}: holds a header and no items, expected a text and a label a line")
+    pairs = sorted(label_of.items(), key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
+    classes = sorted(set(label_of.values()))
+    places = {label: place for place, label in enumerate(classes)}
+    return Texts(
+        texts=[text for text, _ in pairs], labels=[places[label] for _, label in pairs], classes=tuple(classes)
+    )
+
+
+def _rows(path: Path) -> Rows:
+    content = _decoded(path)
+    first = content.lstrip().partition("\n")[0]
+    likely = "\t,;" if path.suffix.lower() in _TAB_SUFFIXES else ",;\t"
+    delimiter = next((mark for mark in likely if mark in first), ",")
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    try:
+        with _long_cells():
+            rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise DataError(
+            f"{shown(path)}: line {reader.line_num}: {error}; expected cells with quotes in them to be quoted, "
+            'as in "She said ""yes""."'
+        ) from error
+    if not rows:
+        raise DataError(f"{shown(path)}: is empty, expected a text and a label a line")
+    return rows
+
+
+def _decoded(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{shown(path)}: cannot be read ({error.strerror}); expected a CSV or TSV file") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = content.count(b"\n", 0, error.start) + 1, content[error.start]
+        raise DataError(
+            f"{shown(path)}: line {line}: byte 0x{byte:02x} is not UTF-8; save the file with the encoding UTF-8"
+        ) from error
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Cells of any length: the reader's own limit is 128 KiB, less than some documents."""
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _columns(path: Path, rows: Rows, text_column: str, label_column: str) -> tuple[int, int, int]:
+    """Where text and label stand, and the first row that is an item."""
+    line, first = rows[0]
+    names = [cell.strip() for cell in first]
+    wanted = (text_column or TEXT_COLUMN, label_column or LABEL_COLUMN)
+    lowered = names if text_column or label_column else [name.lower() for name in names]
+    missing = [name for name in wanted if name not in lowered]
+    if not missing:
+        return lowered.index(wanted[0]), lowered.index(wanted[1]), 1
+    if text_column or label_column:
+        hint = did_you_mean(missing[0], names)
+        raise DataError(f"{shown(path)}: line {line}: the header has no column '{missing[0]}'; {hint}")
+    if len(first) != 2:
+        raise DataError(
+            f"{shown(path)}: line {line}: found {len(first)} column{'' if len(first) == 1 else 's'}, expected two (text, "
+            "label), or a header that names them (options 'text_column' and 'label_column')"
+        )
+    again = any(row[1:2] == first[1:2] for _, row in rows[1:])
+    return 0, 1, 0 if again else 1
+
+
+def _pair(path: Path, line: int, row: list[str], text_at: int, label_at: int) -> tuple[str, str]:
+    if len(row) <= max(text_at, label_at):
+        found, expected = len(row), max(text_at, label_at) + 1
+        raise DataError(f"{shown(path)}: line {line}: found {found} column(s), expected at least {expected}")
+    text, label = row[text_at].strip(), row[label_at].strip()
+    if not text or not label:
+        raise DataError(
+            f"{shown(path)}: line {line}: the {'label' if text else 'text'} is empty; fill it or remove the line"
+        )
+    return text, label

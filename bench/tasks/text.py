@@ -1,0 +1,178 @@
+"""What every task of classifying texts shares: made batches, prepared data, and batches padded on the right."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.batch import Batch
+from bench.codec import digest
+from bench.errors import UsageError
+from bench.spec import InputKind, LengthAxis, OutputKind, Spec
+from bench.tasks import Data
+from bench.tasks.classification import Classification, random_targets
+from bench.tasks.data.cache import Arrays, prepared
+from bench.tasks.data.items import Texts
+from bench.tasks.splits import SPLITS, Split, first_of_each, split_in_order
+from bench.tasks.words import FIRST_WORD_ID, PADDING_ID, WORDS_VERSION, build_vocabulary, encode, tokenise
+
+VOCABULARY_SIZE = 20_000
+# Raised whenever the same texts would be split otherwise.
+SPLIT_VERSION = 1
+
+
+class TextTask(Classification):
+    """Words in, a class out; the length is free."""
+
+    name: str
+    vocabulary_size: int
+    length_axis = LengthAxis.FREE
+    folds = 0
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """The encoded splits, as `prepare` makes them."""
+
+    def spec(self, sequence_length: int | None) -> Spec:
+        """Ids of words in, classes out.
+
+        Raises:
+            UsageError: no length is given.
+        """
+        if sequence_length is None:
+            raise UsageError(f"task '{self.name}': found no sequence length, expected one in 'sequence_lengths'")
+        return Spec(
+            inputs=InputKind.TOKENS,
+            outputs=OutputKind.CLASSES,
+            sequence_length=sequence_length,
+            vocabulary_size=self.vocabulary_size,
+            padding_id=PADDING_ID,
+            classes=self.class_count,
+        )
+
+    def random_batch(self, spec: Spec, batch_size: int, seed: int) -> Batch:
+        """Full rows of made words, common ones often as in a language; see `random_words`."""
+        generator = torch.Generator().manual_seed(seed)
+        inputs = random_words(self.vocabulary_size, (batch_size, spec.sequence_length or 1), generator)
+        return Batch(
+            inputs=inputs,
+            targets=random_targets(spec, batch_size, generator),
+            items=batch_size,
+            tokens=inputs.numel(),
+            real_tokens=inputs.numel(),
+        )
+
+    def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:
+        """Real texts, each cut to its first `spec.sequence_length` words.
+
+        Raises:
+            DataError: they are not here and nobody could bring them, or they are not what was expected.
+            UsageError: another encoding than `words`, or a fold of the one fixed split.
+        """
+        if fold is not None:
+            raise UsageError(f"task '{self.name}': found fold {fold}, expected none; it has one fixed split")
+        if encoding != "words":
+            raise UsageError(f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words'")
+        arrays = self.arrays()
+        parts = {
+            name: EncodedTexts(
+                ids=arrays[f"{name}_ids"],
+                offsets=arrays[f"{name}_offsets"],
+                labels=arrays[f"{name}_labels"],
+                length=spec.sequence_length or 1,
+            )
+            for name in SPLITS
+        }
+        return Data(**parts, fingerprint=str(arrays["fingerprint"]), classes=tuple(map(str, arrays["classes"])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedTexts:
+    """Texts as ids in one row: text i is `ids[offsets[i]:offsets[i + 1]]`, of which the first `length` are used."""
+
+    ids: NDArray[Any]
+    offsets: NDArray[Any]
+    labels: NDArray[Any]
+    length: int
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.labels)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The texts at these places, padded on the right to the longest of them."""
+        places = np.asarray(indices, dtype=np.int64)
+        starts = self.offsets[places]
+        lengths = np.minimum(self.offsets[places + 1] - starts, self.length)
+        inputs = np.full((len(places), int(lengths.max())), PADDING_ID, dtype=np.int64)
+        for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+            inputs[row, :length] = self.ids[start : start + length]
+        return Batch(
+            inputs=torch.from_numpy(inputs),
+            lengths=torch.from_numpy(lengths),
+            targets=torch.from_numpy(self.labels[places]),
+            items=len(places),
+            tokens=inputs.size,
+            real_tokens=int(lengths.sum()),
+        )
+
+
+def random_words(vocabulary_size: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Int64 ids from 2 on, never padding or the unknown word, log-uniform over ranks.
+
+    Rank r (the vocabulary is sorted by frequency) comes with probability log((r + 1) / r) / log(words + 1), close to
+    Zipf's law: embedding rows are then as warm in the caches as real text keeps them, which uniform ids would not.
+    """
+    words = vocabulary_size - FIRST_WORD_ID
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    ranks = torch.exp(uniform * np.log(words + 1)).to(torch.int64).clamp_(1, words)
+    return ranks + (FIRST_WORD_ID - 1)
+
+
+def prepare(identity: object, vocabulary_size: int, where: str, read: Callable[[], Texts]) -> Arrays:
+    """Texts without repeats, split in their order and encoded by the words of the training split.
+
+    `identity` changes whenever `read` would give something else; `where` is the file, for error sentences.
+    """
+    made_of = [identity, vocabulary_size, WORDS_VERSION, SPLIT_VERSION]
+    return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, where))
+
+
+def _prepare(found: Texts, vocabulary_size: int, where: str) -> Arrays:
+    first = first_of_each(found.texts)
+    items = Texts(
+        texts=[found.texts[place] for place in first],
+        labels=[found.labels[place] for place in first],
+        classes=found.classes,
+    )
+    split = split_in_order(items.labels, items.classes, where)
+    tokens = [tokenise(text) for text in items.texts]
+    vocabulary = build_vocabulary((tokens[place] for place in split.train), vocabulary_size)
+    arrays: dict[str, NDArray[Any]] = {
+        "classes": np.array(items.classes),
+        "fingerprint": np.array(_fingerprint(items, split, vocabulary_size)),
+    }
+    for name in SPLITS:
+        places = getattr(split, name)
+        ids, offsets = encode((tokens[place] for place in places), vocabulary)
+        labels = np.array([items.labels[place] for place in places], dtype=np.int64)
+        arrays |= {f"{name}_ids": ids, f"{name}_offsets": offsets, f"{name}_labels": labels}
+    return arrays
+
+
+def _fingerprint(items: Texts, split: Split, vocabulary_size: int) -> str:
+    contents = hashlib.sha256()
+    for name in SPLITS:
+        places = getattr(split, name)
+        contents.update(f"{name} {len(places)}\0".encode())
+        for place in places:
+            contents.update(f"{items.classes[items.labels[place]]}\0{items.texts[place]}\0".encode())
+    return digest([contents.hexdigest(), "words", WORDS_VERSION, vocabulary_size])
