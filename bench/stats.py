@@ -39,6 +39,7 @@ class Estimate:
             low=numerator / self.high if self.high else None,
             high=numerator / self.low if self.low else None,
             interval=self.interval,
+            reason=self.reason,
         )
 
 

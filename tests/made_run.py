@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from bench.codec import digest
 from bench.records import (
@@ -57,7 +59,15 @@ MACHINE = Machine(
 )
 
 
-def made_run(labels: Sequence[str] = LABELS) -> tuple[Run, list[CaseResult]]:
+def golden(name: str, made: str) -> str:
+    """The stored text that `made` must equal; `BENCH_WRITE_GOLDEN=1 pytest` stores it anew, to be read before it is kept."""
+    path = Path(__file__).parent / "golden" / name
+    if os.environ.get("BENCH_WRITE_GOLDEN"):
+        path.write_text(made, encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def made_run(labels: Sequence[str] = LABELS, lengths: Sequence[int] = LENGTHS) -> tuple[Run, list[CaseResult]]:
     """Film reviews: two workloads, four lengths, two batch sizes, three seeds, and something of every outcome."""
     variants = [
         Variant(architecture=label.split()[0].lower(), label=label, hyperparameters={"label": label})
@@ -66,7 +76,7 @@ def made_run(labels: Sequence[str] = LABELS) -> tuple[Run, list[CaseResult]]:
     cases = [
         _timed(variant, workload, length, batch)
         for workload in ("inference", "training")
-        for length in LENGTHS
+        for length in lengths
         for batch in (1, 32)
         for variant in variants
     ] + [_fit_case("imdb", variant, 256, FitSettings(epochs=3, batch_size=64)) for variant in variants]

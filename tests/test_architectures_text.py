@@ -203,12 +203,16 @@ def test_forget_gates_start_at_the_bias_that_was_asked_for(bias: float) -> None:
         assert (together[:6] != bias).all()
 
 
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_recurrent_drops_in_training_only(num_layers: int) -> None:
-    model, batch = build("gru", num_layers=num_layers), random_inputs(2, 9)
-    assert torch.equal(model(batch), model(batch))
-    model.train()
-    assert not torch.equal(model(batch), model(batch))
+@pytest.mark.parametrize("name", CELLS)
+def test_recurrent_drops_before_the_classifier_and_between_layers_in_training_only(name: str) -> None:
+    batch, x_BLD = random_inputs(2, 9), torch.randn(2, 9, 128)
+    for num_layers in (1, 2):
+        model = build(name, num_layers=num_layers)
+        assert torch.equal(model(batch), model(batch))
+        model.train()
+        assert not torch.equal(model(batch), model(batch))
+        recurrent = model.get_submodule("recurrent")
+        assert torch.equal(recurrent(x_BLD)[0], recurrent(x_BLD)[0]) == (num_layers == 1)
 
 
 # ── convolutions ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -127,6 +127,28 @@ def test_a_broken_twin_turns_its_contract_red_and_no_other(
     assert list(red(twin, imdb, length)) == [contract]
 
 
+def test_neighbours_matter_to_items_without_a_length_too(tmp_path: Any) -> None:
+    class Leaks(nn.Module):
+        def __init__(self, spec: Spec) -> None:
+            super().__init__()
+            self.classifier = nn.Linear(spec.input_size or 0, spec.classes or 0)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.classifier(inputs - inputs.mean(dim=0))
+
+    tabular = made_task("tabular", tmp_path)
+    assert list(check(fakes.fake_architecture(Leaks), tabular, spec_of(tabular), None)) == ["rows"]
+
+
+def test_what_starts_at_zero_is_not_mistaken_for_unused(imdb: Task) -> None:
+    class StartsAtZero(fakes.Right):
+        def __init__(self, spec: Spec) -> None:
+            super().__init__(spec)
+            nn.init.zeros_(self.classifier.weight)
+
+    assert red(fakes.fake_architecture(StartsAtZero), imdb) == {}
+
+
 def test_a_red_contract_says_what_is_wrong(imdb: Task) -> None:
     (unused, _), (last,), (values,) = (fakes.BROKEN[name] for name in ("gradients", "padding", "meta"))
     assert red(unused, imdb)["gradients"] == "no gradient reaches forgotten.weight, forgotten.bias"

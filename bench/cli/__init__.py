@@ -43,10 +43,7 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors that a user can meet become one message on stderr and their exit code."""
     if sys.platform == "win32":
-        _fail(
-            "bench measures with forked processes, which Windows does not have; run it in WSL or on Linux.",
-            ExitCode.USAGE,
-        )
+        _fail(["bench forks its workers, which Windows cannot; run it in WSL or on Linux"], ExitCode.USAGE)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         app(run.with_resume_value(given), prog_name="bench")

@@ -7,6 +7,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -191,7 +192,7 @@ def _measure(folder: RunFolder, reports: Path) -> ExitCode:
     from bench.cli.screen import console, screen, summary
 
     output = console()
-    with screen(folder, output) as view:
+    with closing(folder), screen(folder, output) as view:
         interrupted = _interrupted(folder, view)
     page = None
     if not interrupted:

@@ -101,9 +101,13 @@ def _fitted(grid: Grid, width: int) -> Iterator[Grid]:
                 if not (meant and what == "column")
             ]
             grid = replace(grid, columns=kept)
+    if grid.width <= width:
+        yield grid
+        return
     part: list[tuple[Column, Sequence[Cell]]] = []
     for entry in grid.columns:
-        if part and replace(grid, columns=[*part, entry]).width > width:
+        other_group = part and entry[0].group != part[0][0].group
+        if part and (other_group or replace(grid, columns=[*part, entry]).width > width):
             yield replace(grid, columns=part)
             part = []
         part.append(entry)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
 from matplotlib import rc_context
 
 from bench import estimates
-from bench.frames import memory_metric
-from bench.quantity import METRICS, Metric, Unit
+from bench.quantity import Metric, Unit
 from bench.records import Outcome
 from bench.report import drawing, svg
 from bench.report import view as views
 from bench.report.drawing import Panel, Series, Spot
-from bench.report.league import Kind, Table, kinds, memory_of, of_kind, speed_of
+from bench.report.grids import Kind, kinds, memory_of, of_kind, speed_of
+from bench.report.ranking import ends
+from bench.report.scales import Scale, measured_scale, swept_scale
 from bench.report.scatter import Dot, draw_scatter
 from bench.report.svg import Look
+from bench.report.tables import Table
 from bench.report.view import Shown, View
 from bench.stats import Estimate
-
-Found = Callable[[Shown], Estimate | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Chart:
     """Panels that belong together; `panels` are SVG elements, `tables` the figures behind them."""
 
     title: str
-    panels: tuple[str, ...]
+    panels: tuple[Markup, ...]
     caption: str
     tables: tuple[Table, ...] = ()
 
@@ -42,14 +43,14 @@ def charts(view: View, task: str, chance: float | None, prefix: str) -> list[Cha
     """Every chart of a task that there is something to draw for; `prefix` keeps ids apart on a page."""
     made = [
         _accuracy_against_throughput(view, task, chance, f"{prefix}a"),
-        _over_axes(view, task, "Throughput", lambda shown: shown.found.get("throughput_items_per_s"), f"{prefix}t"),
-        _over_axes(view, task, "Peak memory", lambda shown: shown.memory, f"{prefix}m"),
         _training_curves(view, task, f"{prefix}c"),
+        _over_axes(view, task, _THROUGHPUT, f"{prefix}t"),
+        _over_axes(view, task, _MEMORY, f"{prefix}m"),
     ]
     return [chart for chart in made if chart is not None]
 
 
-def _draw(panel: Panel, prefix: str, description: str) -> str:
+def _draw(panel: Panel, prefix: str, description: str) -> Markup:
     with rc_context(svg.STYLE):
         figure, axes = drawing.canvas(panel)
         drawing.draw_lines(axes, panel)
@@ -59,52 +60,78 @@ def _draw(panel: Panel, prefix: str, description: str) -> str:
 # ── throughput and memory over length or batch size ────────────────────────────────────────────────────────────────
 
 
-def _over_axes(view: View, task: str, title: str, found: Found, prefix: str) -> Chart | None:
-    panels: list[str] = []
-    drawn: list[Shown] = []
-    over: set[str] = set()
-    for kind in kinds(view, task):
-        cases = of_kind(view, task, kind)
-        panel_cases, axis = _split(cases)
-        values = [end for shown in cases if (one := _told(shown, found)) for end in drawing.ends(one)]
-        if not values:
-            continue
-        y = drawing.measured_scale(values, METRICS[_metric(title, cases)].unit)
-        for heading, members in panel_cases:
-            panel = Panel(
-                heading=f"{_kind_words(view, task, kind)}{heading}",
-                shows="items per second" if title == "Throughput" else METRICS[_metric(title, cases)].title,
-                series=tuple(_series(view, members, axis, found)),
-                x=drawing.swept_scale([_place(shown, axis) for shown in members], _AXIS[axis]),
-                y=y,
-            )
-            if any(series.spots for series in panel.series):
-                panels.append(_draw(panel, f"{prefix}{len(panels)}-", f"{title} over {_AXIS[axis]}; figures below."))
-                over.add(_AXIS[axis])
-        drawn += cases
-    if not panels:
-        return None
-    tables = speed_of(view, task) if title == "Throughput" else memory_of(view, task)
-    caption = _caption(drawn, intervals=title == "Throughput")
-    return Chart(
-        title=f"{title} over {' and '.join(sorted(over))}", panels=tuple(panels), caption=caption, tables=tuple(tables)
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """What a chart over the axes shows of a case."""
+
+    title: str
+    shows: str
+    unit: Unit
+    found: Callable[[Shown], Estimate | None]
+    tables: Callable[[View, str], list[Table]]
+    intervals: bool
 
 
+_THROUGHPUT = Quantity(
+    title="Throughput",
+    shows="items per second",
+    unit=Unit.ITEMS_PER_SECOND,
+    found=lambda shown: shown.figure("throughput_items_per_s"),
+    tables=speed_of,
+    intervals=True,
+)
+_MEMORY = Quantity(
+    title="Peak memory",
+    shows="peak memory",
+    unit=Unit.BYTES,
+    found=lambda shown: shown.memory,
+    tables=memory_of,
+    intervals=False,
+)
 _AXIS = {"sequence_length": "sequence length", "batch_size": "batch size"}
 
 
-def _metric(title: str, cases: Sequence[Shown]) -> str:
-    return "throughput_items_per_s" if title == "Throughput" else memory_metric(cases[0].case)
+def _over_axes(view: View, task: str, quantity: Quantity, prefix: str) -> Chart | None:
+    panels: list[Markup] = []
+    over: set[str] = set()
+    for kind in kinds(view, task):
+        cases = of_kind(view, task, kind)
+        values = [end for shown in cases if (one := quantity.found(shown)) for end in ends(one)]
+        if not values:
+            continue
+        y = measured_scale(values, quantity.unit)
+        groups, axis = _split(cases)
+        for heading, members in groups:
+            panel = Panel(
+                heading=f"{_kind_words(view, task, kind)}{heading}",
+                shows=quantity.shows,
+                series=tuple(_series(view, members, axis, quantity)),
+                x=swept_scale([_place(shown, axis) for shown in members], _AXIS[axis]),
+                y=y,
+            )
+            if any(series.spots for series in panel.series):
+                description = f"{quantity.title} over {_AXIS[axis]}; the figures stand below."
+                panels.append(_draw(panel, f"{prefix}{len(panels)}-", description))
+                over.add(_AXIS[axis])
+    if not panels:
+        return None
+    return Chart(
+        title=f"{quantity.title} over {' and '.join(sorted(over))}",
+        panels=tuple(panels),
+        caption=_caption(view.timed(task), quantity),
+        tables=tuple(quantity.tables(view, task)),
+    )
 
 
 def _split(cases: Sequence[Shown]) -> tuple[list[tuple[str, list[Shown]]], str]:
     """A panel for each batch size where lengths are swept; else one panel over batch sizes."""
-    if not any(shown.case.sequence_length for shown in cases):
-        return [("", list(cases))], "batch_size"
+    lengths = {shown.case.sequence_length for shown in cases}
+    if len(lengths) == 1:
+        (length,) = lengths
+        return [(f", {views.place_words(length, None)}" if length else "", list(cases))], "batch_size"
     batches = sorted({shown.case.batch_size for shown in cases})
     members = {batch: [shown for shown in cases if shown.case.batch_size == batch] for batch in batches}
-    return [(f", batch {batch}", members[batch]) for batch in batches], "sequence_length"
+    return [(f", {views.place_words(None, batch)}", members[batch]) for batch in batches], "sequence_length"
 
 
 def _place(shown: Shown, axis: str) -> int:
@@ -117,31 +144,26 @@ def _kind_words(view: View, task: str, kind: Kind) -> str:
     return workload if alone else f"{workload} ({setting})"
 
 
-def _told(shown: Shown, found: Found) -> Estimate | None:
-    estimate = found(shown)
-    return estimate if shown.good and estimate is not None and estimate.value else None
-
-
-def _series(view: View, cases: Sequence[Shown], axis: str, found: Found) -> Iterator[Series]:
+def _series(view: View, cases: Sequence[Shown], axis: str, quantity: Quantity) -> Iterator[Series]:
     for variant_id, look in looks(view).items():
         mine = [shown for shown in cases if shown.case.variant.variant_id == variant_id]
         if mine:
             spots = [
                 Spot(x=_place(shown, axis), estimate=estimate, hollow=bool(shown.marks))
                 for shown in sorted(mine, key=lambda shown: _place(shown, axis))
-                if (estimate := _told(shown, found))
+                if (estimate := quantity.found(shown))
             ]
-            unfit = [_place(shown, axis) for shown in mine if _does_not_fit(shown, found)]
+            unfit = [_place(shown, axis) for shown in mine if _does_not_fit(shown, quantity)]
             yield Series(label=mine[0].case.variant.label, look=look, spots=tuple(spots), unfit=tuple(unfit))
 
 
-def _does_not_fit(shown: Shown, found: Found) -> bool:
-    return _told(shown, found) is None and Outcome.OUT_OF_MEMORY in (shown.outcome, shown.memory_outcome)
+def _does_not_fit(shown: Shown, quantity: Quantity) -> bool:
+    return quantity.found(shown) is None and Outcome.OUT_OF_MEMORY in (shown.outcome, shown.memory_outcome)
 
 
-def _caption(cases: Sequence[Shown], *, intervals: bool) -> str:
+def _caption(cases: Sequence[Shown], quantity: Quantity) -> str:
     """How to read a chart, and which of its cases are marked or missing."""
-    parts = ["Bars are 95 % intervals over trials."] if intervals else []
+    parts = ["Bars are 95 % intervals over trials."] if quantity.intervals else []
     doubts = views.counted(mark for shown in cases if shown.good for mark in shown.marks)
     if doubts:
         parts.append(f"Hollow: {doubts}.")
@@ -174,10 +196,10 @@ def _accuracy_against_throughput(view: View, task: str, chance: float | None, pr
         heading=f"{place.workload}, {where}",
         shows=metric.title,
         series=(),
-        x=drawing.measured_scale(
-            [end for dot in dots for end in drawing.ends(dot.x)], Unit.ITEMS_PER_SECOND, "throughput, items per second"
+        x=measured_scale(
+            [end for dot in dots for end in ends(dot.x)], Unit.ITEMS_PER_SECOND, "throughput, items per second"
         ),
-        y=drawing.measured_scale([end for dot in dots for one in dot.ys for end in drawing.ends(one)], metric.unit),
+        y=measured_scale([end for dot in dots for one in dot.ys for end in ends(one)], metric.unit),
     )
     with rc_context(svg.STYLE):
         figure, axes = drawing.canvas(panel)
@@ -191,14 +213,14 @@ def _accuracy_against_throughput(view: View, task: str, chance: float | None, pr
 
 
 def _dot(timed: Shown | None, fitted: Shown | None, metric: Metric, look: Look) -> Dot | None:
-    if timed is None or fitted is None or not (timed.good and fitted.good):
+    if timed is None or fitted is None:
         return None
-    x, y = timed.found.get("throughput_items_per_s"), fitted.found.get(metric.name)
+    x, y = timed.figure("throughput_items_per_s"), fitted.figure(metric.name)
+    if x is None or y is None:
+        return None
     items = estimates.item_interval(fitted.result) if metric.name == "accuracy" else None
-    if x is None or y is None or not x.value or y.value is None:
-        return None
-    hollow = bool(timed.marks or fitted.marks)
-    return Dot(label=timed.case.variant.label, look=look, x=x, ys=(y, *([items] if items else [])), hollow=hollow)
+    ys = (y, items) if items else (y,)
+    return Dot(label=timed.case.variant.label, look=look, x=x, ys=ys, hollow=bool(timed.marks or fitted.marks))
 
 
 def _training_curves(view: View, task: str, prefix: str) -> Chart | None:
@@ -217,19 +239,17 @@ def _training_curves(view: View, task: str, prefix: str) -> Chart | None:
     epochs = sorted({int(spot.x) for one in series for spot in one.spots})
     ticks = tuple(float(epoch) for epoch in epochs[:: -(-len(epochs) // 6)])
     room = 0.04 * (epochs[-1] - epochs[0])
-    x = drawing.Scale(
-        low=epochs[0] - room, high=epochs[-1] + room, log=False, ticks=ticks, unit=Unit.NUMBER, title="epoch"
-    )
+    x = Scale(low=epochs[0] - room, high=epochs[-1] + room, log=False, ticks=ticks, unit=Unit.NUMBER, title="epoch")
     panel = Panel(
-        heading="fit",
+        heading="training to accuracy",
         shows=f"{metric.title} on the validation split",
         series=tuple(series),
         x=x,
-        y=drawing.measured_scale(values, metric.unit),
+        y=measured_scale(values, metric.unit),
     )
     drawn = _draw(panel, f"{prefix}-", "Validation score after every epoch, a line for each seed and fold.")
     return Chart(
-        title="Learning", panels=(drawn,), caption="A line for each seed and fold, at the learning rate chosen."
+        title="Learning curves", panels=(drawn,), caption="A line for each seed and fold, at the learning rate chosen."
     )
 
 

@@ -17,10 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.quantity import Unit, format_tick
+from bench.report.ranking import ends
+from bench.report.scales import Scale
 from bench.report.svg import INK, MUTED, PAPER, Look
 from bench.stats import Estimate
 
-WIDTH, HEIGHT = 360, 290
+WIDTH, HEIGHT = 400, 290
 _LEFT, _TOP, _BOTTOM, _LINE = 58, 50, 42, 13
 _LONGEST_LABEL = 15
 
@@ -45,18 +47,6 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """An axis: its range, whether sizes double along it, and its ticks."""
-
-    low: float
-    high: float
-    log: bool
-    ticks: tuple[float, ...]
-    unit: Unit
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One small chart: a heading, what its vertical axis shows, and its series."""
 
@@ -65,50 +55,6 @@ class Panel:
     series: tuple[Series, ...]
     x: Scale
     y: Scale
-
-
-def ends(estimate: Estimate) -> tuple[float, float]:
-    """The interval of an estimate that has a value; without one, the value twice."""
-    value = estimate.value or 0.0
-    return (value if estimate.low is None else estimate.low), (value if estimate.high is None else estimate.high)
-
-
-def measured_scale(values: Iterable[float], unit: Unit, title: str = "") -> Scale:
-    """A scale that holds these values: logarithmic where they spread fourfold, with round ticks."""
-    low, high = min(kept := [value for value in values if math.isfinite(value)]), max(kept)
-    if low > 0 and high / low > 4:
-        low, high = low / (high / low) ** 0.06, high * (high / low) ** 0.1
-        return Scale(low=low, high=high, log=True, ticks=_log_ticks(low, high, unit), unit=unit, title=title)
-    room = (high - low or abs(high) or 1.0) * 0.12
-    low, high = max(0.0, low - room) if low >= 0 else low - room, high + room
-    return Scale(low=low, high=high, log=False, ticks=_even_ticks(low, high), unit=unit, title=title)
-
-
-def swept_scale(values: Iterable[int], title: str) -> Scale:
-    """A scale of settings, each of them a tick: 64, 128, 256."""
-    places = sorted(set(values))
-    room = (places[-1] / places[0]) ** 0.05
-    ticks = tuple(float(place) for place in places)
-    return Scale(low=places[0] / room, high=places[-1] * room, log=True, ticks=ticks, unit=Unit.NUMBER, title=title)
-
-
-def _log_ticks(low: float, high: float, unit: Unit) -> tuple[float, ...]:
-    if unit is Unit.BYTES:
-        every = [2.0**power for power in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)]
-        return tuple(every[:: max(1, math.ceil(len(every) / 6))])
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = tuple(step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high)
-        if len(ticks) <= 6:
-            break
-    return ticks
-
-
-def _even_ticks(low: float, high: float) -> tuple[float, ...]:
-    rough = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
-    return tuple(number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1))
 
 
 def canvas(panel: Panel) -> tuple[Figure, Axes]:
@@ -174,33 +120,35 @@ def draw_lines(axes: Axes, panel: Panel) -> None:
     axes.set(xlabel=panel.x.title, ylabel="")
     set_scale(axes, panel)
     for series in drawn:
-        for spot in series.spots:
-            draw_spot(axes, series.look, spot)
+        _draw_spots(axes, series)
     _draw_unfit(axes, panel.series)
     _label_ends(axes, drawn)
 
 
-def draw_spot(axes: Axes, look: Look, spot: Spot, size: float = 5.5) -> None:
-    """A value with its interval."""
-    low, high = ends(spot.estimate)
-    value = spot.estimate.value or 0.0
-    if high > low:
-        axes.errorbar(
-            [spot.x],
-            [value],
-            yerr=[[value - low], [high - value]],
-            fmt="none",
-            ecolor=look.color,
-            elinewidth=1.2,
-            capsize=2.5,
-        )
-    draw_mark(axes, look, spot.x, value, spot.hollow, size)
+def _draw_spots(axes: Axes, series: Series) -> None:
+    """The values of a series with their intervals."""
+    told = [spot for spot in series.spots if spot.estimate.low is not None]
+    if told:
+        values = [spot.estimate.value or 0.0 for spot in told]
+        errors = [[abs(value - end) for value, end in zip(values, side, strict=True)] for side in _sides(told)]
+        xs = [spot.x for spot in told]
+        axes.errorbar(xs, values, yerr=errors, fmt="none", ecolor=series.look.color, elinewidth=1.2, capsize=2.5)
+    for hollow in (False, True):
+        alike = [spot for spot in series.spots if spot.hollow is hollow]
+        draw_marks(axes, series.look, [(spot.x, spot.estimate.value or 0.0) for spot in alike], hollow=hollow)
 
 
-def draw_mark(axes: Axes, look: Look, x: float, y: float, hollow: bool, size: float = 5.5) -> None:
-    """The marker alone: filled, or hollow."""
+def _sides(spots: Sequence[Spot]) -> Iterable[tuple[float, ...]]:
+    return zip(*(ends(spot.estimate) for spot in spots), strict=True)
+
+
+def draw_marks(
+    axes: Axes, look: Look, points: Sequence[tuple[float, float]], *, hollow: bool, size: float = 5.5
+) -> None:
+    """The markers alone: filled, or hollow."""
     face = PAPER if hollow else look.color
-    axes.plot([x], [y], look.marker, ms=size, mfc=face, mec=look.color, mew=1.3, zorder=4)
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    axes.plot(xs, ys, look.marker, color=look.color, ms=size, mfc=face, mec=look.color, mew=1.3, zorder=4)
 
 
 def _draw_unfit(axes: Axes, every: Sequence[Series]) -> None:

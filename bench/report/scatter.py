@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from bench.quantity import format_tick
-from bench.report.drawing import Panel, draw_mark, ends, shorten
+from bench.report.drawing import Panel, draw_marks, shorten
+from bench.report.ranking import ends
 from bench.report.svg import INK, MUTED, Look
 from bench.stats import Estimate
 
@@ -36,7 +37,7 @@ def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], chance: float | 
         _draw_chance(axes, panel, chance)
     for dot in dots:
         _draw_dot(axes, dot)
-    taken = [_around(*_pixel(axes, dot)) for dot in dots]
+    taken = [box for dot in dots for box in _covered(axes, dot)]
     for dot in sorted(dots, key=lambda dot: -(dot.ys[0].value or 0.0)):
         x, y = _pixel(axes, dot)
         width = _LETTER * len(shorten(dot.label))
@@ -62,7 +63,7 @@ def _draw_dot(axes: Axes, dot: Dot) -> None:
         error: dict[str, Any] = {f"{axis}err": [[value - low], [high - value]]}
         if high > low:
             axes.errorbar([x], [y], fmt="none", ecolor=dot.look.color, elinewidth=width, capsize=cap, **error)
-    draw_mark(axes, dot.look, x, y, dot.hollow, size=7)
+    draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=7)
 
 
 def _draw_chance(axes: Axes, panel: Panel, chance: float) -> None:
@@ -89,8 +90,14 @@ def _pixel(axes: Axes, dot: Dot) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _around(x: float, y: float) -> Box:
-    return x - 5, y - 5, x + 5, y + 5
+def _covered(axes: Axes, dot: Dot) -> Iterator[Box]:
+    """Where the marker and the bars of a dot are."""
+    x, y = _pixel(axes, dot)
+    yield x - 5, y - 5, x + 5, y + 5
+    middle, height = dot.x.value or 0.0, dot.ys[0].value or 0.0
+    bars = [[(end, height) for end in ends(dot.x)]] + [[(middle, end) for end in ends(one)] for one in dot.ys]
+    for (x0, y0), (x1, y1) in (axes.transData.transform(bar) for bar in bars):
+        yield float(x0) - 2, float(y0) - 2, float(x1) + 2, float(y1) + 2
 
 
 def _places(x: float, y: float, width: float) -> Iterator[Box]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -11,24 +12,105 @@ from bench import estimates
 from bench.quantity import METRICS, Better, Unit, format_tick
 from bench.records import Outcome
 from bench.report import view as views
+from bench.report.ranking import leaders, tolerated, widest
 from bench.report.view import Shown, View
 from bench.stats import Estimate
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """Who is compared, by what, and how it is said."""
+
+    cases: Mapping[str, Shown]
+    found: Mapping[str, Estimate | None]
+    better: Better
+    title: str
+    best: str
+    told: Callable[[Shown], str]
+    tie: str = "their intervals overlap"
+
+
 def lead(view: View, task: str) -> list[Markup]:
-    """One sentence each on speed, accuracy and memory of a task at its operating point; none where nothing is known."""
+    """A sentence each on speed, score and memory of a task at its operating point, where there is something to say."""
     timed = view.timed(task)
     place = views.point(view.run, (shown.case for shown in timed))
     at = {key: shown for key, shown in (views.at(timed, place) if place else {}).items() if shown.good}
     fits = views.fits_for(view.fits(task), place.sequence_length if place else None)
     fits = {key: shown for key, shown in fits.items() if shown.good}
     throughput, score = METRICS["throughput_items_per_s"], view.headline(task)
-    speeds = {key: shown.found.get(throughput.name) for key, shown in at.items()}
-    scores = {key: views.widest(shown, score.name) for key, shown in fits.items()}
-    memories = {key: views.tolerated(shown.memory) for key, shown in at.items()}
-    sentences = [
-        _ahead(view, at, speeds, throughput.better, "the fastest", lambda key: _value(speeds[key], throughput.unit)),
-        _ahead(view, fits, scores, score.better, f"best by {score.title}", lambda key: _score(fits[key], score.name)),
-        _ahead(view, at, memories, Better.LOWER, "the smallest in memory", lambda key: _value(at[key].memory, Unit.BYTES)),
+    contests = [
+        Contest(
+            cases=at,
+            found={key: shown.found.get(throughput.name) for key, shown in at.items()},
+            better=throughput.better,
+            title=throughput.title,
+            best="the fastest",
+            told=lambda shown: views.value_words(shown.found[throughput.name], throughput.unit),
+        ),
+        Contest(
+            cases=fits,
+            found={key: widest(shown, score.name) for key, shown in fits.items()},
+            better=score.better,
+            title=score.title,
+            best="the most accurate" if score.name == "accuracy" else f"best by {score.title}",
+            told=lambda shown: views.value_words(shown.found[score.name], score.unit),
+        ),
+        Contest(
+            cases=at,
+            found={key: tolerated(shown.memory) for key, shown in at.items()},
+            better=Better.LOWER,
+            title="peak memory",
+            best="the smallest in memory",
+            told=lambda shown: views.value_words(shown.memory, Unit.BYTES) if shown.memory else "",
+            tie="they differ by no more than repeats of one measurement do",
+        ),
     ]
-    return [sentence for sentence in sentences if sentence]
+    return [sentence for contest in contests if (sentence := _sentence(contest))]
+
+
+def _sentence(contest: Contest) -> Markup | None:
+    known = {key: one for key, one in contest.found.items() if one is not None and one.value is not None}
+    ahead = leaders(known, contest.better)
+    if not ahead:
+        return None
+    first, *tied = ahead
+    if len(known) == 1:
+        return Markup("{}: {}.").format(contest.title.capitalize(), _who(contest, first))
+    if tied:
+        names = [_who(contest, key) for key in ahead]
+        listed = Markup(", ").join(names[:-1]) + Markup(" and ") + names[-1]
+        why = contest.tie if all(known[key].low is not None for key in ahead) else "not all have an interval"
+        return Markup("This run cannot say which is {}: {}; {}.").format(contest.best, listed, why)
+    rest = {key: one for key, one in known.items() if key != first}
+    second = leaders(rest, contest.better)[0]
+    return Markup("{} is {}; next comes {}.").format(_who(contest, first), contest.best, _who(contest, second))
+
+
+def _who(contest: Contest, key: str) -> Markup:
+    shown = contest.cases[key]
+    words = "; ".join([contest.told(shown), *shown.marks])
+    return Markup("<strong>{}</strong> ({})").format(shown.case.variant.label, words)
+
+
+def notes(view: View) -> list[str]:
+    """What a reader must know before trusting a figure: how few trials or seeds, and what is missing."""
+    found: list[str] = []
+    trials = [len(estimates.good_trials(shown.result)) for shown in view.cases if shown.case.fit is None and shown.good]
+    if trials and min(trials) < estimates.FEW_TRIALS:
+        few = str(min(trials)) if min(trials) == max(trials) else f"{min(trials)} to {max(trials)}"
+        found.append(f"A quick look: {few} trials a case. Small differences are not to be trusted.")
+    fits = [shown for shown in view.cases if shown.case.fit is not None]
+    if fits and len(view.run.plan.seeds) == 1 and not any(view.run.plan.folds.values()):
+        found.append("One seed: how accuracy varies between seeds is not known.")
+    items = sorted({shown.case.fit.train_items for shown in fits if shown.case.fit and shown.case.fit.train_items})
+    if items:
+        found.append(f"Fits saw {' or '.join(format_tick(count, Unit.COUNT) for count in items)} training items only.")
+    return found + _missing([shown.outcome for shown in view.cases])
+
+
+def _missing(outcomes: Sequence[Outcome | None]) -> list[str]:
+    counts = Counter(views.outcome_words(outcome) for outcome in outcomes if outcome is not Outcome.OK)
+    if not counts:
+        return []
+    listed = ", ".join(f"{count} {words}" for words, count in counts.items())
+    return [f"Of {len(outcomes)} cases {len(outcomes) - counts.total()} have figures; {listed}."]

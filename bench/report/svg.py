@@ -13,6 +13,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from cycler import cycler
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
@@ -31,6 +33,7 @@ STYLE = {
     "svg.hashsalt": "bench",
     "text.parse_math": False,  # a label may hold a dollar sign
     "font.size": 11,
+    "axes.prop_cycle": cycler(color=[INK]),  # everything names its colour; this is for what matplotlib adds unseen
     "text.color": INK,
     "axes.facecolor": "none",
     "axes.edgecolor": MUTED,
@@ -89,7 +92,7 @@ class Look:
         return "M" + "L".join(f"{x:.2f} {-y:.2f}" for x, y in points) + "Z"
 
 
-def inline(figure: Figure, prefix: str, title: str, description: str) -> str:
+def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
     """The figure as an `<svg>` for a page; `prefix` makes its ids unique there."""
     file = io.StringIO()
     with rc_context(STYLE):
@@ -111,7 +114,7 @@ def inline(figure: Figure, prefix: str, title: str, description: str) -> str:
         element = ElementTree.Element(tag, {"id": f"{prefix}{tag}"})
         element.text = text
         root.insert(place, element)
-    return ElementTree.tostring(root, encoding="unicode")
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # every text in it was escaped just now
 
 
 def _references(value: str) -> list[str]:

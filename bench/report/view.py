@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bench import estimates
 from bench.frames import failed_memory, headline, memory_metric
 from bench.quantity import METRICS, Better, Metric, Unit, format_half_width, format_value
 from bench.records import Case, CaseResult, Outcome, Run, Variant
-from bench.stats import Estimate, IntervalKind
-
-# METHOD.md: repeats of a memory measurement agree within 2 %.
-MEMORY_REPEATS = 0.02
+from bench.stats import Estimate
 
 _FLAGS = {
     "few_trials": "few trials",
@@ -51,10 +48,14 @@ class Shown:
         """Whether its figures may be shown as such."""
         return self.outcome is Outcome.OK
 
+    def figure(self, name: str) -> Estimate | None:
+        """A metric of it, where it ended well and the metric is known."""
+        return self.found.get(name) if self.good else None
+
     @property
     def memory(self) -> Estimate | None:
         """Its peak memory, on whichever device it ran."""
-        return self.found.get(memory_metric(self.case))
+        return self.figure(memory_metric(self.case))
 
     @property
     def memory_outcome(self) -> Outcome | None:
@@ -213,54 +214,6 @@ def range_words(estimate: Estimate, unit: Unit) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f"{format_value(estimate.low, unit)} to {format_value(estimate.high, unit)}"
-
-
-def widest(shown: Shown, name: str) -> Estimate | None:
-    """An estimate of a fit with both its doubts in one interval: other seeds, and for accuracy other test items."""
-    estimate = shown.found.get(name)
-    items = estimates.item_interval(shown.result) if name == "accuracy" else None
-    if estimate is None or items is None:
-        return estimate
-    lows = [low for low in (estimate.low, items.low) if low is not None]
-    highs = [high for high in (estimate.high, items.high) if high is not None]
-    return replace(estimate, low=min(lows), high=max(highs), interval=items.interval)
-
-
-def tolerated(estimate: Estimate | None) -> Estimate | None:
-    """A memory figure with the range in which repeats of it fall."""
-    if estimate is None or estimate.value is None:
-        return estimate
-    share = estimate.value * MEMORY_REPEATS
-    return replace(estimate, low=estimate.value - share, high=estimate.value + share, interval=IntervalKind.NONE)
-
-
-def leaders(found: Mapping[str, Estimate | None], better: Better) -> list[str]:
-    """Who is best, first, and after it all whose intervals overlap with its own: those cannot be told apart from it.
-
-    An estimate that should have an interval and has none (a single trial) cannot be told apart from anything.
-    """
-    known = {key: estimate for key, estimate in found.items() if estimate is not None and estimate.value is not None}
-    if not known or better is Better.NEITHER:
-        return []
-    sign = 1 if better is Better.HIGHER else -1
-    order = sorted(known, key=lambda key: -sign * (known[key].value or 0.0))
-    first = known[order[0]]
-    return [order[0], *(key for key in order[1:] if _overlap(first, known[key]))]
-
-
-def _overlap(one: Estimate, other: Estimate) -> bool:
-    if any(each.low is None and each.reason for each in (one, other)):
-        return True
-    ends = [
-        (each.value, each.value) if each.low is None or each.high is None else (each.low, each.high)
-        for each in (one, other)
-    ]
-    (low, high), (other_low, other_high) = ends
-    assert low is not None
-    assert high is not None
-    assert other_low is not None
-    assert other_high is not None
-    return low <= other_high and other_low <= high
 
 
 def counted(words: Iterable[str]) -> str:

@@ -40,8 +40,10 @@ def prepared(key: str, make: Callable[[], Arrays]) -> Arrays:
     A damaged file is made again. Where nothing can be written the arrays are made each time.
     """
     path = platformdirs.user_cache_path("bench") / "prepared" / f"{key}.npz"
-    # a damaged archive shows as any of these; its checksums are checked by reading every array
-    with contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile), np.load(path) as archive:
+    # a damaged archive shows as any of these; reading every array compares its checksum
+    damaged = contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile)
+    # opened here: numpy leaves the file open when it is no archive
+    with damaged, path.open("rb") as file, np.load(file) as archive:
         return {name: archive[name] for name in archive.files}
     arrays = make()
     # a cache is a convenience: a read-only or full disk must not stop a fit whose data are in memory

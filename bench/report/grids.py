@@ -1,0 +1,156 @@
+"""A task over all its axes: throughput and memory as grids of length and batch size, and every case as a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from bench import estimates
+from bench.frames import memory_metric
+from bench.report import view as views
+from bench.report.tables import (
+    Cell,
+    CellKind,
+    Column,
+    Row,
+    Table,
+    empty,
+    latency_cell,
+    marks_cell,
+    memory_column,
+    metric_cell,
+    metric_column,
+    value_cell,
+)
+from bench.report.view import Setting, Shown, View
+
+Kind = tuple[str, Setting]
+"""A workload in one setting of the seldom swept axes."""
+
+
+def speed_of(view: View, task: str) -> list[Table]:
+    """Throughput tables of one task."""
+    return [
+        _grid(
+            view,
+            task,
+            kind,
+            lambda cases: metric_column(cases, "throughput_items_per_s"),
+            "Throughput in items per second",
+        )
+        for kind in kinds(view, task)
+    ]
+
+
+def memory_of(view: View, task: str) -> list[Table]:
+    """Peak-memory tables of one task."""
+    return [
+        _grid(view, task, kind, lambda cases: memory_column(view, cases), "Peak memory") for kind in kinds(view, task)
+    ]
+
+
+def kinds(view: View, task: str) -> list[Kind]:
+    """What may share a table or chart of a task: its workloads, in each of their settings."""
+    return list(dict.fromkeys((shown.case.workload, views.setting(shown.case)) for shown in view.timed(task)))
+
+
+def of_kind(view: View, task: str, kind: Kind) -> list[Shown]:
+    """The speed cases of one workload and setting."""
+    return [shown for shown in view.timed(task) if (shown.case.workload, views.setting(shown.case)) == kind]
+
+
+def _grid(
+    view: View, task: str, kind: Kind, column: Callable[[Sequence[Shown | None]], list[Cell]], what: str
+) -> Table:
+    cases = of_kind(view, task, kind)
+    places = sorted({(shown.case.batch_size, shown.case.sequence_length or 0) for shown in cases})
+    by_place = {(s.case.variant.variant_id, s.case.batch_size, s.case.sequence_length or 0): s for s in cases}
+    met = {shown.case.variant.variant_id for shown in cases}
+    variants = [variant for variant in view.variants if variant.variant_id in met]
+    columns = [column([by_place.get((variant.variant_id, *place)) for variant in variants]) for place in places]
+    doubts = views.counted(mark for shown in cases if shown.good for mark in shown.marks)
+    return Table(
+        title=f"{task}: {kind[0]}",
+        task=task,
+        columns=tuple(
+            Column(title=f"length {length}", group=f"batch {batch}") if length else Column(title=f"batch {batch}")
+            for batch, length in places
+        ),
+        rows=tuple(
+            Row(label=variant.label, variant_id=variant.variant_id, cells=cells)
+            for variant, cells in zip(variants, zip(*columns, strict=True), strict=True)
+        ),
+        note=f"{what}, {kind[1]}." + (f" Marked *: {doubts}." if doubts else ""),
+    )
+
+
+# ── every case ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Fact = tuple[str, Callable[[Shown], Cell]]
+
+_PLACE: tuple[Fact, ...] = (
+    ("length", lambda shown: Cell(text=str(shown.case.sequence_length or ""))),
+    ("batch", lambda shown: Cell(text=str(shown.case.batch_size))),
+)
+_SPEED: tuple[Fact, ...] = (
+    ("throughput", lambda shown: _with_reason(shown, "throughput_items_per_s")),
+    ("tokens", lambda shown: _plain(shown, "throughput_tokens_per_s")),
+    ("latency", lambda shown: latency_cell(shown)),
+    ("first call", lambda shown: _plain(shown, "first_call_s")),
+    ("peak memory", lambda shown: _plain(shown, memory_metric(shown.case))),
+    ("trials", lambda shown: Cell(text=str(len(estimates.good_trials(shown.result))))),
+    ("stopped by", lambda shown: Cell(text=shown.result.criterion, kind=CellKind.WORDS)),
+)
+_MARKS: Fact = ("marks", lambda shown: marks_cell(shown))
+
+
+def every_case(view: View, task: str) -> list[Table]:
+    """One table a workload and setting of a task, one row a case, columns that hold nothing left out."""
+    facts = (*_PLACE, *_SPEED, _MARKS)
+    tables = [_case_table(task, kind[0], str(kind[1]), of_kind(view, task, kind), facts) for kind in kinds(view, task)]
+    if fits := view.fits(task):
+        score = view.headline(task)
+        others = {name for shown in fits for name in shown.found} - {"weights_bytes", score.name}
+        scores: list[Fact] = [(score.title, partial(_with_reason, name=score.name))]
+        scores += [
+            (views.metric(name).title, partial(_beside, name=name)) for name in estimates.metric_order(list(others))
+        ]
+        note = str(views.setting(fits[0].case))
+        tables.append(_case_table(task, fits[0].case.workload, note, fits, (*_PLACE, *scores, _MARKS)))
+    return tables
+
+
+def _case_table(task: str, workload: str, note: str, cases: Iterable[Shown], facts: Iterable[Fact]) -> Table:
+    order = sorted(cases, key=lambda shown: (shown.case.batch_size, shown.case.sequence_length or 0))
+    columns = [(name, [fact(shown) for shown in order]) for name, fact in facts]
+    kept = [(name, cells) for name, cells in columns if any(cell.text for cell in cells)]
+    return Table(
+        title=f"{task}: {workload}",
+        task=task,
+        columns=tuple(Column(title=name) for name, _ in kept),
+        rows=tuple(
+            Row(
+                label=shown.case.variant.label,
+                variant_id=shown.case.variant.variant_id,
+                cells=tuple(cells[place] for _, cells in kept),
+            )
+            for place, shown in enumerate(order)
+        ),
+        note=f"{note}.",
+    )
+
+
+def _with_reason(shown: Shown, name: str) -> Cell:
+    cell = metric_cell(shown, name)
+    return replace(cell, detail=shown.reason) if cell.kind is CellKind.OUTCOME else cell
+
+
+def _plain(shown: Shown, name: str) -> Cell:
+    """A value alone: its interval follows from one that stands in the same row."""
+    return replace(_beside(shown, name), detail="")
+
+
+def _beside(shown: Shown, name: str) -> Cell:
+    estimate = shown.figure(name)
+    return value_cell(estimate, views.metric(name).unit) if estimate else empty()

@@ -1,0 +1,58 @@
+"""A run as Markdown for a pull request: the first paragraph, and one row a variant at the operating point."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bench.frames import Runs
+from bench.report import summary
+from bench.report import view as views
+from bench.report.league import league_of
+from bench.report.tables import Cell, Table
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$])")
+
+
+def render(runs: Runs) -> str:
+    """The league tables of some runs; labels show as they were written, whatever they hold."""
+    return "\n".join(line for run, results in runs for line in _run(views.view(run, results)))
+
+
+def _run(view: views.View) -> Iterator[str]:
+    run = view.run
+    yield f"## {_text(run.plan.suite)}"
+    yield ""
+    commit = f", commit {run.commit[:10]}{' with changes' if run.dirty else ''}" if run.commit else ""
+    yield _text(f"{run.machine.name}, {run.created}{commit}, bench {run.bench_version}")
+    yield ""
+    for note in summary.notes(view):
+        yield f"> {_text(note)}"
+        yield ""
+    for task in view.tasks:
+        yield from _table(league_of(view, task))
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield f"### {_text(table.title)}"
+    yield ""
+    yield f"| | {' | '.join(_text(column.title) for column in table.columns)} |"
+    yield f"|:--|{''.join(':--|' if column.title == 'marks' else '--:|' for column in table.columns)}"
+    for row in table.rows:
+        yield f"| {_text(row.label)} | {' | '.join(_cell(cell) for cell in row.cells)} |"
+    yield ""
+    if any(cell.best for row in table.rows for cell in row.cells):
+        yield f"{_text(table.note)} Bold: the best, and what cannot be told apart from it."
+    else:
+        yield _text(table.note)
+    yield ""
+
+
+def _cell(cell: Cell) -> str:
+    text = f"**{_text(cell.text)}**" if cell.best else _text(cell.text)
+    detail = _text(cell.detail)
+    return f"{text} {detail if detail.startswith('±') else f'({detail})'}" if detail else text
+
+
+def _text(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,125 @@
+"""The page: one self-contained HTML file, made from a template and a style sheet beside this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bench.codec import to_json
+from bench.frames import Runs
+from bench.quantity import format_duration
+from bench.records import Machine
+from bench.report import charts, summary
+from bench.report import view as views
+from bench.report.charts import Chart
+from bench.report.grids import every_case
+from bench.report.league import league_of
+from bench.report.svg import Look
+from bench.report.tables import Table
+from bench.report.view import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPart:
+    """What the page says of one task."""
+
+    name: str
+    lead: Sequence[Markup]
+    league: Table
+    charts: Sequence[Chart]
+    cases: Sequence[Table]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPart:
+    """What the page says of one run."""
+
+    anchor: str
+    view: View
+    notes: Sequence[str]
+    looks: Mapping[str, Look]
+    tasks: Sequence[TaskPart]
+    machine: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    settings: Sequence[str]
+
+
+def render(runs: Runs, chance: Mapping[str, float], sources: Sequence[tuple[str, str]]) -> str:
+    """The whole page as text; see `bench.report.render`."""
+    folder = files("bench.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["duration"] = format_duration
+    template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
+    parts = [
+        _run_part(views.view(run, results), chance, f"r{number}" if len(runs) > 1 else "r")
+        for number, (run, results) in enumerate(runs, 1)
+    ]
+    used = {look.place: look for part in parts for look in part.looks.values()}
+    text = template.render(
+        title=", ".join(dict.fromkeys(part.view.run.plan.suite for part in parts)),
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        parts=parts,
+        looks=[used[place] for place in sorted(used)],
+        sources=sources,
+    )
+    return text.lstrip() + "\n"
+
+
+def _run_part(view: View, chance: Mapping[str, float], anchor: str) -> RunPart:
+    return RunPart(
+        anchor=anchor,
+        view=view,
+        notes=summary.notes(view),
+        looks=charts.looks(view),
+        tasks=[
+            TaskPart(
+                name=task,
+                lead=summary.lead(view, task),
+                league=league_of(view, task),
+                charts=charts.charts(view, task, chance.get(task), f"{anchor}-{number}"),
+                cases=every_case(view, task),
+            )
+            for number, task in enumerate(view.tasks, 1)
+        ],
+        machine=list(_machine(view.run.machine)),
+        settings=list(_settings(view)),
+    )
+
+
+def _machine(machine: Machine) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    heads = (
+        ("Must match before two runs are compared", machine.hard),
+        ("Said, and widens thresholds", machine.soft),
+        ("Only recorded", machine.state),
+    )
+    for head, entries in heads:
+        if entries:
+            yield head, [(name.replace("_", " "), _plain(to_json(value))) for name, value in entries.items()]
+
+
+def _plain(value: object) -> str:
+    match value:
+        case None | [] | "":
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(_plain, value))
+        case dict():
+            return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+        case _:
+            return str(value)
+
+
+def _settings(view: View) -> Iterator[str]:
+    """How fits were made, one line for each kind of fit."""
+    for fit in dict.fromkeys(shown.case.fit for shown in view.cases if shown.case.fit):
+        parts = [f"{fit.epochs} epochs", f"batch {fit.batch_size}", fit.optimizer]
+        parts.append(f"learning rate {' or '.join(f'{rate:g}' for rate in fit.learning_rates)}")
+        parts.append(f"weight decay {fit.weight_decay:g}")
+        parts += [f"gradients clipped at {fit.clip_norm:g}"] if fit.clip_norm else []
+        parts += [f"{fit.train_items} training items"] if fit.train_items else []
+        yield ", ".join(parts)

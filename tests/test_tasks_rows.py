@@ -1,0 +1,182 @@
+"""Images and tables: folds, scaling, made batches; and what every classification task shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits
+from torch import nn
+
+from bench.batch import Batch
+from bench.errors import UsageError
+from bench.options import fill
+from bench.spec import InputKind, LengthAxis, OutputKind, Spec
+from bench.tasks import TASKS, Data, Task
+from bench.tasks.splits import FOLDS, split_in_folds
+
+BUNDLED = {"images": load_digits, "tabular": load_breast_cancer}
+
+
+def make(name: str, **given: Any) -> Task:
+    kind = TASKS.get(name)
+    options, problems = fill(kind.options, given)
+    assert not problems
+    return kind.make(options)
+
+
+def load(name: str, fold: int | None) -> Data:
+    task = make(name)
+    return task.load(task.spec(None), fold=fold)
+
+
+def whole(examples: Any) -> Batch:
+    batch: Batch = examples.batch(range(len(examples)))
+    return batch
+
+
+def test_folds_partition_the_items_and_keep_the_classes_shares() -> None:
+    labels = np.array([0] * 101 + [1] * 33 + [2] * 10)
+    splits = [split_in_folds(labels, fold) for fold in range(FOLDS)]
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(len(labels)))
+    for split in splits:
+        parts = (split.train, split.validation, split.test)
+        assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+        for part, share in zip(parts, (0.7, 0.1, 0.2), strict=True):
+            counts = np.bincount(labels[part], minlength=3)
+            assert np.abs(counts - np.array([101, 33, 10]) * share).max() <= 2
+            assert abs(len(part) - len(labels) * share) <= 2
+    with pytest.raises(ValueError, match="fold 5 does not exist"):
+        split_in_folds(labels, FOLDS)
+
+
+@pytest.mark.parametrize("name", list(BUNDLED))
+def test_every_item_is_tested_once(name: str) -> None:
+    bundled = BUNDLED[name]()
+    folds = [load(name, fold) for fold in range(FOLDS)]
+    assert len({data.fingerprint for data in folds}) == FOLDS
+    assert load(name, None).fingerprint == load(name, 0).fingerprint == folds[0].fingerprint
+    assert folds[0].classes == tuple(map(str, bundled.target_names))
+    tested = torch.cat([whole(data.test).targets for data in folds])  # type: ignore[misc]
+    assert torch.bincount(tested).tolist() == np.bincount(bundled.target).tolist()
+    assert make(name).chance == pytest.approx(np.bincount(bundled.target).max() / len(bundled.target))
+    for data in folds:
+        rows = [
+            tuple(row)
+            for part in (data.train, data.validation, data.test)
+            for row in whole(part).inputs.flatten(1).tolist()
+        ]
+        assert len(set(rows)) == len(bundled.data), "no item stands in two parts"
+
+
+def test_digits_are_the_bundled_ones() -> None:
+    task = make("images")
+    assert task.spec(None) == Spec(
+        inputs=InputKind.IMAGE, outputs=OutputKind.CLASSES, image_shape=(1, 8, 8), classes=10
+    )
+    split = split_in_folds(load_digits().target, 2)
+    batch = whole(load("images", 2).test)
+    expected = load_digits().images[split.test][:, None] / 16
+    assert batch.inputs.dtype == torch.float32
+    assert torch.equal(batch.inputs, torch.tensor(expected, dtype=torch.float32))
+    assert batch.targets is not None
+    assert batch.targets.tolist() == load_digits().target[split.test].tolist()
+    assert (float(batch.inputs.min()), float(batch.inputs.max())) == (0, 1)
+    assert (batch.lengths, batch.tokens, batch.real_tokens, batch.items) == (None, None, None, len(split.test))
+
+
+def test_tables_are_standardised_by_the_training_split_alone() -> None:
+    task = make("tabular")
+    assert task.spec(None) == Spec(inputs=InputKind.FEATURES, outputs=OutputKind.CLASSES, input_size=30, classes=2)
+    bundled = load_breast_cancer()
+    split = split_in_folds(bundled.target, 1)
+    data = load("tabular", 1)
+    train = whole(data.train).inputs
+    assert torch.allclose(train.mean(0), torch.zeros(30), atol=1e-5)
+    assert torch.allclose(train.std(0, correction=0), torch.ones(30), atol=1e-5)
+    seen = bundled.data[split.train]
+    expected = (bundled.data[split.test] - seen.mean(0)) / seen.std(0)
+    assert torch.allclose(whole(data.test).inputs, torch.tensor(expected, dtype=torch.float32), atol=1e-5)
+    assert not torch.allclose(whole(data.test).inputs.mean(0), torch.zeros(30), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", list(BUNDLED))
+def test_made_batches_are_seeded_and_never_zeros(name: str) -> None:
+    task = make(name)
+    spec = task.spec(None)
+    first, again, other = (task.random_batch(spec, 64, seed) for seed in (1, 1, 2))
+    assert torch.equal(first.inputs, again.inputs)
+    assert first.targets is not None
+    assert again.targets is not None
+    assert torch.equal(first.targets, again.targets)
+    assert not torch.equal(first.inputs, other.inputs)
+    assert first.inputs.shape == (64, *(spec.image_shape or (30,)))
+    assert bool((first.inputs.flatten(1).std(dim=1) > 0.1).all())
+    assert set(first.targets.tolist()) == set(range(spec.classes or 0))
+    assert (first.items, first.lengths, first.tokens) == (64, None, None)
+
+
+@pytest.mark.parametrize("name", list(BUNDLED))
+def test_items_have_no_length(name: str) -> None:
+    task = make(name)
+    assert (task.length_axis, task.folds) == (LengthAxis.NONE, 5)
+    with pytest.raises(UsageError, match="found sequence length 64, expected none"):
+        task.spec(64)
+
+
+def test_only_known_pictures_are_taken() -> None:
+    assert fill(TASKS.get("images").options, {"dataset": "cats"})[1] == ["'dataset' is 'cats'; expected one of: digits"]
+
+
+class Fixed(nn.Module):
+    """Answers what it was given."""
+
+    def __init__(self, outputs: torch.Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.outputs
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_loss_and_evaluation_against_plain_formulas(dtype: torch.dtype) -> None:
+    task = make("tabular")
+    outputs = torch.tensor([[2.0, 0.0], [0.5, 1.5], [3.0, -1.0]], dtype=dtype)
+    batch = Batch(inputs=torch.ones(3, 30), targets=torch.tensor([0, 1, 1]), items=3)
+    nats = [np.log(1 + np.exp(-2)), np.log(1 + np.exp(-1)), np.log(1 + np.exp(4))]
+    loss = task.loss(outputs.requires_grad_(), batch)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(np.mean(nats), rel=1e-5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert outputs.grad is not None
+    seen = task.evaluate(Fixed(outputs.detach()), batch, task.spec(None))
+    assert seen.loss_sum == pytest.approx(sum(nats), rel=1e-5)
+    assert (seen.items, seen.predicted, seen.expected) == (3, [0, 1, 0], [0, 1, 1])
+
+
+def test_scores_against_counting() -> None:
+    task = make("tabular")
+    score = task.score([0, 0, 1, 1, 1], [0, 1, 1, 1, 0])
+    assert score.confusion == ((1, 1), (1, 2)), "rows are true classes"
+    assert (score.correct, score.total) == (3, 5)
+    half, two_thirds = 1 / 2, 2 / 3
+    assert dict(score.metrics) == pytest.approx(
+        {
+            "accuracy": 0.6,
+            "precision_macro": (half + two_thirds) / 2,
+            "recall_macro": (half + two_thirds) / 2,
+            "f1_macro": (half + two_thirds) / 2,
+        }
+    )
+    assert [metric.name for metric in task.metrics] == list(score.metrics)
+
+
+def test_a_class_that_is_never_predicted_counts_nothing() -> None:
+    score = make("images").score([0] * 10, list(range(10)))
+    assert score.metrics["recall_macro"] == pytest.approx(0.1)
+    assert score.metrics["precision_macro"] == pytest.approx(0.01)
+    assert score.confusion is not None
+    assert (len(score.confusion), score.confusion[9][0]) == (10, 1)
