@@ -46,7 +46,7 @@ class Registry(Generic[T]):
         self._things: dict[str, T] = {}
 
     def register(self, name: str, thing: T) -> T:
-        """Add a thing; the same name twice is an error, unless its file was imported again.
+        """Add a thing; a name stands for one thing only.
 
         Raises:
             UsageError: the name is taken by another thing.
@@ -55,6 +55,10 @@ class Registry(Generic[T]):
             raise UsageError(f"{self.kind} '{name}' is registered twice; give one of them another name")
         self._things[name] = thing
         return thing
+
+    def built_in(self) -> list[str]:
+        """Names that come with this package."""
+        return sorted(self._catalogue)
 
     def names(self) -> list[str]:
         """All names, without importing what is behind them."""

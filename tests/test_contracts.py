@@ -40,10 +40,6 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def built_in(names: list[str]) -> list[str]:
-    return [name for name in names if not name.startswith("fake-")]
-
-
 def made_task(name: str, tmp_path: Any) -> Task:
     kind = TASKS.get(name)
     given = {}
@@ -62,7 +58,7 @@ def spec_of(task: Task) -> Spec:
 
 
 def test_every_built_in_has_its_variants_here() -> None:
-    assert sorted(VARIANTS) == built_in(ARCHITECTURES.names())
+    assert sorted(VARIANTS) == ARCHITECTURES.built_in()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +69,7 @@ def test_built_ins_are_right_on_every_task_they_support(name: str, options: dict
     hyperparameters, problems = fill(architecture.hyperparameters, options)
     assert not problems
     supported = 0
-    for task_name in built_in(TASKS.names()):
+    for task_name in TASKS.built_in():
         task = made_task(task_name, tmp_path)
         spec = spec_of(task)
         if architecture.supports(spec):

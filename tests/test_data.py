@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
+from made_reviews import ARCHIVE, WHEEL, made_source, write_archive, write_folder, write_wheel
 
 from bench.errors import DataError
 from bench.tasks.data import fetch, needed, sources, status, verify
 from bench.tasks.data.cache import data_folder, prepared, shown
 from bench.tasks.data.items import read_reviews
 from bench.tasks.data.sources import IMDB, Bundled, Source
-from tests.made_reviews import ARCHIVE, WHEEL, made_source, write_archive, write_folder, write_wheel
 
 Calls = list[tuple[str, int, int | None]]
 

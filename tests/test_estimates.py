@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from scripted import case
 
 from bench.estimates import estimates, flags, half_width, item_interval
 from bench.records import CaseResult, Fit, FitSettings, Measure, Memory, Outcome, Preflight, Trial
 from bench.stats import IntervalKind, wilson
-from tests.scripted import case
 
 
 def trial(number: int, seconds: float, **more: object) -> Trial:

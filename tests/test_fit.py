@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from fakes import DecoderHyperparameters, Reverse, ReverseOptions, TwoPhase, TwoPhaseHyperparameters
+from scripted import case
 from torch import nn
 
 from bench.architectures import ARCHITECTURES
@@ -16,8 +18,6 @@ from bench.tasks import Data
 from bench.workloads import Subject
 from bench.workloads.fit import FitRun, fit
 from bench.workloads.training import build_step
-from tests.fakes import DecoderHyperparameters, Reverse, ReverseOptions, TwoPhase, TwoPhaseHyperparameters
-from tests.scripted import case
 
 TASK = Reverse(ReverseOptions(items=96))
 SPEC = TASK.spec(4)

@@ -100,7 +100,11 @@ def test_torch_free_modules_import_no_torch(path: Path) -> None:
     for module in _imports(ast.parse(path.read_text()), deep=False):
         first, *rest = module.split(".")
         assert first != "torch", _name(path)
-        free = not rest or rest[0] not in WITH_TORCH or any("/".join(rest).startswith(f.removesuffix(".py")) for f in TORCH_FREE_FILES)
+        free = (
+            not rest
+            or rest[0] not in WITH_TORCH
+            or any("/".join(rest).startswith(f.removesuffix(".py")) for f in TORCH_FREE_FILES)
+        )
         assert first != "bench" or free, f"{_name(path)} imports {module}, which needs torch"
 
 

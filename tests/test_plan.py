@@ -334,7 +334,7 @@ REFUSED = {
     ),
     "unsupported pair": (
         changed('"lstm"', '"cnn"'),
-        ["[[architecture]] 1 (cnn): does not fit task 'imdb'", "architectures that do: gru, lstm, nbow"],
+        ["[[architecture]] 1 (cnn): does not fit task 'imdb'", "architectures that do: ", "gru, lstm, nbow"],
     ),
     "unknown hyperparameter": (
         changed(LSTM, f"{LSTM}\nhidden_size = 3"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scripted import ScriptedServer, case, run_of, trial, usual
 
 from bench.jobs import Job, JobKind
 from bench.progress import Progress
@@ -27,7 +28,6 @@ from bench.records import (
     gather,
 )
 from bench.runner import measure
-from tests.scripted import ScriptedServer, case, run_of, trial, usual
 
 FIT = FitSettings(epochs=1, batch_size=8)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 
 import pytest
+from scripted import FakeClock
 
 from bench.records import Measure
 from bench.sampling import calibrate, collect, samples_per_trial, stop_criterion, warm_up
-from tests.scripted import FakeClock
 
 MEASURE = Measure(warmup_s=0.2, warmup_calls=20, warmup_cap_s=3.0)
 

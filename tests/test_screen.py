@@ -1,22 +1,23 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from made_run import made_quick_run, made_run
+from made_run import golden, made_quick_run, made_run
 from rich.console import Console
 
 from bench.cli import screen
 from bench.cli.screen import DRAWING_SHARE, FIT_REDRAW_S, REDRAW_S, LiveScreen, PlainScreen, console, summary
 from bench.progress import Progress
-from bench.records import CaseResult, Fit, Outcome, Trial
+from bench.records import CaseResult, Fit, Outcome, Run, Trial
 from bench.store import RunFolder
 
-GOLDEN = Path(__file__).parent / "golden"
+Made = tuple[Run, list[CaseResult]]
 
 
 class Told(RunFolder):
@@ -28,7 +29,7 @@ class Told(RunFolder):
     told: list[CaseResult]
 
 
-def told(made: tuple) -> Told:
+def told(made: Made) -> Told:
     run, results = made
     folder = Told(path=Path("results") / run.run_id, run=run)
     folder.told = results
@@ -45,7 +46,7 @@ def output(width: int, terminal: bool = False) -> Console:
     )
 
 
-def printed(made: tuple, width: int) -> str:
+def printed(made: Made, width: int) -> str:
     console = output(width)
     summary(told(made), console, Path("reports/page.html"))
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
@@ -53,10 +54,9 @@ def printed(made: tuple, width: int) -> str:
 
 @pytest.mark.parametrize("width", [80, 160])
 @pytest.mark.parametrize("made", [made_run, made_quick_run])
-def test_summary_is_as_it_was(made: object, width: int) -> None:
-    """Print it again with `python tests/test_screen.py` when a change is meant."""
-    name = f"screen_{made.__name__}_{width}.txt"  # type: ignore[attr-defined]
-    assert printed(made(), width) == (GOLDEN / name).read_text()  # type: ignore[operator]
+def test_summary_is_as_it_was(made: Callable[[], Made], width: int) -> None:
+    text = printed(made(), width)
+    assert text == golden(f"screen_{made.__name__}_{width}.txt", text)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
@@ -83,9 +83,22 @@ def test_marks_are_explained() -> None:
 
 
 def test_failures_are_named_with_their_reason() -> None:
-    assert "imdb, BiLSTM x2, training, length 512, batch 1: failed: RuntimeError: made to fail" in printed(
-        made_run(), 200
+    text = printed(made_run(), 200)
+    assert "imdb, BiLSTM x2, training, length 512, batch 1: failed: RuntimeError: made to fail" in text
+    assert "skipped: made to be skipped (1 case)" in text
+
+
+def test_a_long_reason_does_not_widen_the_table() -> None:
+    run, results = made_run(labels=("nbow", "lstm"))
+    worse = (
+        "RuntimeError: a sentence that goes on for much longer than any screen is wide, and then some, and some more"
     )
+    trials = tuple(Trial(case_id="", round=n, outcome=Outcome.FAILED, reason=worse) for n in (0, 1))
+    results = [dataclasses.replace(one, trials=trials) if one.trials else one for one in results]
+    league = printed((run, results), 80).partition("imdb: inference")[0]
+    row = next(line for line in league.splitlines() if line.startswith("lstm"))
+    assert "failed" in row
+    assert "85.1 % ±0.9" in row
 
 
 class Ticks:
@@ -209,9 +222,3 @@ def test_live_only_where_somebody_watches(
     assert ("\x1b[31m" in stream.getvalue()) is colour
     if kind is PlainScreen:
         assert "\x1b" not in stream.getvalue()
-
-
-if __name__ == "__main__":
-    for each in (made_run, made_quick_run):
-        for columns in (80, 160):
-            (GOLDEN / f"screen_{each.__name__}_{columns}.txt").write_text(printed(each(), columns))

@@ -170,9 +170,9 @@ def test_closing_ends_the_child_in_work(tmp_path: Path) -> None:
 def test_when_the_parent_is_killed_nothing_is_left() -> None:
     code = f"""
         import sys
-        sys.path.insert(0, {str(HERE.parent)!r})
+        sys.path.insert(0, {str(HERE)!r})
         from bench.executors.local import Server
-        from tests.test_server import case, job
+        from test_server import case, job
         from bench.jobs import JobKind
         with Server() as server:
             print(server.pid, flush=True)

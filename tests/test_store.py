@@ -9,11 +9,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from scripted import case, run_of
 
 from bench.errors import NotComparableError, StoreError, UsageError
 from bench.records import SCHEMA_VERSION, End, Machine, Outcome, Pilot, Trial
 from bench.store import compatible, create, find, open_run, run_folders, run_id
-from tests.scripted import case, run_of
 
 PILOT = Pilot(case_id="imdb/lstm/inference", outcome=Outcome.OK, iterations=4, samples=10, call_s=0.25)
 TRIAL = Trial(case_id="imdb/lstm/inference", round=1, outcome=Outcome.OK, samples_s=(0.1, 0.2), evidence={"cpu_s": 1.5})

@@ -13,6 +13,7 @@ import numpy as np
 import platformdirs
 import pytest
 import torch
+from made_reviews import made_source, write_archive, write_folder, write_wheel
 
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import fill
@@ -25,7 +26,6 @@ from bench.tasks.splits import first_of_each, split_in_order
 from bench.tasks.text import EncodedTexts, prepare
 from bench.tasks.text_classification import Options, TextClassification
 from bench.tasks.words import build_vocabulary, encode, tokenise
-from tests.made_reviews import made_source, write_archive, write_folder, write_wheel
 
 
 @pytest.fixture

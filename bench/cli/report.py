@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import StoreError, UsageError
+from bench.errors import BenchError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from bench.frames import Runs
+    from bench.records import Case, Run
 
 
 class ReportFormat(StrEnum):
@@ -57,23 +59,36 @@ def report(
 
 
 def _made(runs: Runs, format: ReportFormat) -> bytes:
-    from bench import frames
+    if format is ReportFormat.HTML:
+        return html(runs)
+    from bench.report import FORMATS
 
-    match format:
-        case ReportFormat.HTML:
-            from bench.report import render
+    content = FORMATS[format.value](runs)
+    return content if isinstance(content, bytes) else content.encode()
 
-            return render(runs).encode()
-        case ReportFormat.MARKDOWN:
-            from bench.report import markdown
 
-            return markdown.render(runs).encode()
-        case ReportFormat.CSV:
-            return frames.to_csv(runs).encode()
-        case ReportFormat.JSON:
-            return frames.to_json_text(runs).encode()
-        case ReportFormat.PARQUET:
-            return frames.to_parquet(runs)
+def html(runs: Runs) -> bytes:
+    """The HTML page of some runs, with chance levels and the origin of the data."""
+    from bench.report import render
+    from bench.tasks.data import needed
+
+    fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
+    chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
+    found = [(key, source) for key, (case, _) in fits.items() if (source := needed(case.task)) is not None]
+    sources = [(key, f"{source.summary}. {source.origin}. Licence: {source.licence}") for key, source in found]
+    return render(runs, chance=chances, sources=sources).encode()
+
+
+def _chance(case: Case, run: Run) -> float | None:
+    """What a predictor that knows nothing scores; None where the task, its file or torch is not on this machine."""
+    if find_spec("torch") is None:
+        return None
+    from bench.worker import open_task
+
+    try:
+        return open_task(case, Path(run.plan.folder)).chance
+    except BenchError:
+        return None  # a task of the user's own, or a file of theirs that is elsewhere: the page does without the line
 
 
 def write(path: Path, content: bytes, option: str) -> None:

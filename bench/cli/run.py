@@ -196,11 +196,10 @@ def _measure(folder: RunFolder, reports: Path) -> ExitCode:
         interrupted = _interrupted(folder, view)
     page = None
     if not interrupted:
-        from bench.cli.report import write
-        from bench.report import render
+        from bench.cli.report import html, write
 
         page = reports / f"{folder.run.run_id}.html"
-        write(page, render([(folder.run, folder.results())]).encode(), "--reports")
+        write(page, html([(folder.run, folder.results())]), "--reports")
     summary(folder, output, page)
     return worst([ExitCode.INTERRUPTED if interrupted else ExitCode.OK, exit_code(folder.results())])
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from rich.text import Text
 from bench.cli.outcomes import is_incomplete
 from bench.cli.tables import meanings, shown
 from bench.quantity import format_duration
-from bench.records import Case, Fit, Observation, Outcome
+from bench.records import Case, CaseResult, Fit, Observation, Outcome
 from bench.report.league import league, speed
 
 if TYPE_CHECKING:
@@ -191,10 +192,7 @@ def summary(folder: RunFolder, output: Console, page: Path | None) -> None:
         output.print(shown(table, output.width))
         output.print()
     lines = meanings(tables)
-    failed = [(result.case, *result.verdict) for result in results if is_incomplete(result)]
-    lines += [f"{place(case)}: {outcome or 'missing'}: {reason}" for case, outcome, reason in failed[:MOST_FAILURES]]
-    if len(failed) > MOST_FAILURES:
-        lines.append(f"and {len(failed) - MOST_FAILURES} more, which the report names")
+    lines += _reasons(results)
     if run.plan.measure.min_rounds < 5:
         lines.append(f"a quick look: {run.plan.measure.min_rounds} rounds where a careful run has at least 5")
     for line in lines:
@@ -202,3 +200,15 @@ def summary(folder: RunFolder, output: Console, page: Path | None) -> None:
     output.print(Text(f"results  {folder.path}"), soft_wrap=True)
     if page is not None:
         output.print(Text(f"report   {page}"), soft_wrap=True)
+
+
+def _reasons(results: Sequence[CaseResult]) -> list[str]:
+    """Why cases have no figures: each that went wrong by name, skipped ones by their reason."""
+    failed = [(result.case, *result.verdict) for result in results if is_incomplete(result)]
+    lines = [f"{place(case)}: {outcome or 'missing'}: {reason}" for case, outcome, reason in failed[:MOST_FAILURES]]
+    if len(failed) > MOST_FAILURES:
+        lines.append(f"and {len(failed) - MOST_FAILURES} more, which the report names")
+    skipped = Counter(
+        reason for outcome, reason in (result.verdict for result in results) if outcome is Outcome.SKIPPED
+    )
+    return lines + [f"skipped: {reason} ({count} case{'s' * (count != 1)})" for reason, count in skipped.items()]

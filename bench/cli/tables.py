@@ -66,7 +66,7 @@ def shown(table: Table, width: int) -> Group:
     """A report table with its title, its note, and its marks below, within a number of characters."""
     whole = Grid(
         labels=[Cell(text=_short(row.label, max(12, width // 4)), kind=CellKind.WORDS) for row in table.rows],
-        columns=[(column, [row.cells[place] for row in table.rows]) for place, column in enumerate(table.columns)],
+        columns=[(column, [_brief(row.cells[n]) for row in table.rows]) for n, column in enumerate(table.columns)],
     )
     marks = next((cells for column, cells in whole.columns if column.title == MARKS), [])
     if marks:
@@ -75,6 +75,11 @@ def shown(table: Table, width: int) -> Group:
     parts += [Padding(_drawn(grid), (0, 0, 1, 0)) for grid in _fitted(whole, width)]
     parts += [Text(line, style="dim") for line in (table.note, *_marked(table, marks)) if line]
     return Group(*parts)
+
+
+def _brief(cell: Cell) -> Cell:
+    """An outcome without its reason, which the summary tells once."""
+    return replace(cell, text=cell.text.partition(":")[0]) if cell.kind is CellKind.OUTCOME else cell
 
 
 def _short(label: str, most: int) -> str:
@@ -93,21 +98,24 @@ def _fitted(grid: Grid, width: int) -> Iterator[Grid]:
     """The grid without what gives way; where even that is too wide, in several, one below the other."""
     for title, what in _GIVES_WAY:
         if grid.width > width:
-            named = [title in (EVERY, column.title) for column, _ in grid.columns]
-            pairs = zip(grid.columns, named, strict=True)
-            kept = [
-                (c, _less(cells, what) if meant else cells)
-                for (c, cells), meant in pairs
-                if not (meant and what == "column")
-            ]
-            grid = replace(grid, columns=kept)
-    if grid.width <= width:
-        yield grid
-        return
+            grid = replace(grid, columns=list(_without(grid, title, what)))
+    return iter([grid]) if grid.width <= width else _parts(grid, width)
+
+
+def _without(grid: Grid, title: str, what: str) -> Iterator[tuple[Column, Sequence[Cell]]]:
+    for column, cells in grid.columns:
+        if title not in (EVERY, column.title):
+            yield column, cells
+        elif what != "column":
+            yield column, _less(cells, what)
+
+
+def _parts(grid: Grid, width: int) -> Iterator[Grid]:
+    """As many columns of one group as fit, then the next."""
     part: list[tuple[Column, Sequence[Cell]]] = []
     for entry in grid.columns:
-        other_group = part and entry[0].group != part[0][0].group
-        if part and (other_group or replace(grid, columns=[*part, entry]).width > width):
+        fits = replace(grid, columns=[*part, entry]).width <= width
+        if part and (not fits or entry[0].group != part[0][0].group):
             yield replace(grid, columns=part)
             part = []
         part.append(entry)
