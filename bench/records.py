@@ -150,8 +150,7 @@ class Trial:
     Attributes:
         samples_s: seconds per call, one value a sample (the mean over its `iterations` calls), in order of time.
         start_s: from the fork to the first call of the model.
-        items, tokens, real_tokens: per call.
-        evidence: what was seen from outside (context switches, CPU seconds, steal): names end in their unit.
+        evidence: what was seen from outside: context switches, CPU seconds, steal.
     """
 
     case_id: str
@@ -366,14 +365,16 @@ class CaseResult:
         """How the case ended, with the reason; None while nothing has been observed."""
         if self.case.skip:
             return Outcome.SKIPPED, self.case.skip
-        attempts: Sequence[Pilot | Trial | Fit] = self.fits or self.trials or self.pilots
         given_up = repeated_failure(self.trials or self.pilots)
         if given_up is not None:
             return given_up.outcome, given_up.reason
         if self.preflight is not None and self.preflight.outcome is not Outcome.OK:
             return self.preflight.outcome, self.preflight.reason
+        attempts: Sequence[Pilot | Trial | Fit] = self.fits or self.trials
         if any(attempt.outcome is Outcome.OK for attempt in attempts):
             return Outcome.OK, ""
+        # a pilot that went well measured nothing yet
+        attempts = attempts or [pilot for pilot in self.pilots if pilot.outcome is not Outcome.OK]
         return (attempts[-1].outcome, attempts[-1].reason) if attempts else (None, "not measured yet")
 
 

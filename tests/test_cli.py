@@ -274,7 +274,7 @@ def test_a_full_disk_is_said_before_anything_is_measured(
     monkeypatch.setattr(bench.runner, "measure", lambda *_: pytest.fail("something was measured"))
     small = place / "small"
     small.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(small)], capture_output=True)
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True)
     if mount.returncode:
         pytest.skip("this machine lets nobody mount a small file system")
     try:

@@ -64,7 +64,8 @@ def run(folder: Path, suite: str, *more: str) -> Done:
 def test_five_ways_to_misbehave_are_five_outcomes_and_the_rest_is_measured(tmp_path: Path) -> None:
     names = ("Crashing", "Hanging", "Raising", "Greedy", "NotANumber", "CrashingAtOnce")
     entries = "".join(f'[[architecture]]\nname = "rogues.py:{name}"\nlabel = "{name}"\n' for name in names)
-    suite = f'task = "tabular"\n{entries}[[architecture]]\nname = "mlp"\n[speed]\nworkloads = ["inference"]\nbatch_sizes = [16]\n'
+    speed = '[speed]\nworkloads = ["inference"]\nbatch_sizes = [16]\n'
+    suite = f'task = "tabular"\n{entries}[[architecture]]\nname = "mlp"\n{speed}'
     done = run(tmp_path, suite, "--set", 'measure.timeout="8s"')
     assert done.code == 5
     assert done.outcomes() == {
@@ -85,7 +86,9 @@ def test_five_ways_to_misbehave_are_five_outcomes_and_the_rest_is_measured(tmp_p
 def test_tutorial_classes_run_unchanged_and_are_marked_where_they_are_wrong(tmp_path: Path) -> None:
     table = "embedding_dim = 16\nhidden_dim = 16\nnum_layers = 2\ndropout = 0.1\n"
     names = ("RNNClassifier", "LSTMClassifier", "CNNClassifier")
-    entries = "".join(f'[[architecture]]\nname = "tutorial_models.py:{name}"\nlabel = "{name}"\n{table}' for name in names)
+    entries = "".join(
+        f'[[architecture]]\nname = "tutorial_models.py:{name}"\nlabel = "{name}"\n{table}' for name in names
+    )
     speed = '[speed]\nworkloads = ["inference", "training"]\nsequence_lengths = [32]\nbatch_sizes = [2]\n'
     done = run(tmp_path, f'task = "imdb"\n{entries}{speed}')
     assert done.code == 0

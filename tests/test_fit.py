@@ -60,8 +60,11 @@ def test_the_epoch_is_chosen_on_validation_and_reported_on_test() -> None:
     assert (result.total, len(result.predictions)) == (96 * 4, 96)
 
 
+@pytest.mark.parametrize("last_is_lost", [False, True])
 @pytest.mark.parametrize("stop", [1, 3, 5, 8])
-def test_an_interrupted_fit_goes_on_with_the_numbers_it_would_have_had(tmp_path: Path, stop: int) -> None:
+def test_an_interrupted_fit_goes_on_with_the_numbers_it_would_have_had(
+    tmp_path: Path, stop: int, last_is_lost: bool
+) -> None:
     grid = replace(SETTINGS, learning_rates=(0.02, 0.01))
     whole: list[Epoch | str] = []
     expected = fit(run_of(whole, settings=grid))
@@ -75,8 +78,9 @@ def test_an_interrupted_fit_goes_on_with_the_numbers_it_would_have_had(tmp_path:
     checkpoint = tmp_path / "fit.pt"
     with pytest.raises(KilledError):
         fit(run_of(told, settings=grid, checkpoint=checkpoint, tell=until_killed))
-    # the state is saved before the epoch is told: what was told and lost with the process is told again
-    told.pop()
+    # the state is kept before the epoch is told: an epoch that nobody stored is told again, one that was stored is not
+    if last_is_lost:
+        told.pop()
     found = fit(run_of(told, settings=grid, checkpoint=checkpoint, known_epochs=len(told)))
     assert timeless_epochs(told) == timeless_epochs(whole)
     assert timeless(found) == timeless(expected)
@@ -91,6 +95,14 @@ def timeless(record: Epoch | Fit | str) -> object:
     if isinstance(record, Epoch):
         return replace(record, seconds=0.0)
     return replace(record, fit_s=0.0) if isinstance(record, Fit) else record
+
+
+def test_a_disk_that_takes_no_state_does_not_end_a_fit(tmp_path: Path) -> None:
+    told: list[Epoch | str] = []
+    whole = fit(run_of([]))
+    found = fit(run_of(told, checkpoint=tmp_path / "nowhere" / "fit.pt"))
+    assert timeless(found) == timeless(whole)
+    assert any("its state cannot be kept" in one for one in told if isinstance(one, str))
 
 
 def test_a_seed_decides_initial_weights_and_order_and_nothing_else_does() -> None:

@@ -140,6 +140,14 @@ def test_a_case_whose_pilots_fail_gets_no_trial_and_no_memory_pass(tmp_path: Pat
     assert gather(run_of(case()).plan, observed)[0].verdict == (Outcome.OUT_OF_MEMORY, "too large")
 
 
+def test_a_case_with_a_pilot_and_no_trial_is_not_measured_yet(tmp_path: Path) -> None:
+    run = run_of(case())
+    observed = observe(run, ScriptedServer(), tmp_path)
+    first_trial = next(place for place, one in enumerate(observed) if isinstance(one, Trial))
+    assert gather(run.plan, observed[:first_trial])[0].verdict == (None, "not measured yet")
+    assert gather(run.plan, observed[: first_trial + 1])[0].verdict == (Outcome.OK, "")
+
+
 def test_a_skipped_case_is_never_started(tmp_path: Path) -> None:
     server = ScriptedServer()
     run = run_of(case("a", skip="fp16 is not measured on cpu"), case("b"))

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  as tutorials write it
 
 
 class RNNClassifier(nn.Module):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SUITE = "quick"
 LATEST = "latest"
-_SOME_ROOM = 32_768
+_SOME_ROOM = 16 * 2**20
 
 
 def run(
@@ -85,11 +85,7 @@ def run(
         )
         bring_data(plan)
         folder = _created(results, loaded, plan, seed or 0)
-    code = _measure(folder, reports)
-    if code is ExitCode.INTERRUPTED:
-        print(
-            f"\nInterrupted; all that was finished is kept. To go on:\n  {_resume_command(folder, results, reports, data)}"
-        )
+    code = _measure(folder, reports, _resume_command(folder, results, reports, data))
     raise typer.Exit(int(code))
 
 
@@ -186,22 +182,23 @@ def _resumed(results: Path, reference: str, suite: str | None) -> RunFolder:
     return folder
 
 
-def _measure(folder: RunFolder, reports: Path) -> ExitCode:
+def _measure(folder: RunFolder, reports: Path, resume: str) -> ExitCode:
     """Measure what is missing, keep each observation before the next is taken, and tell what came of it."""
     from bench.cli.outcomes import exit_code, worst
-    from bench.cli.screen import console, screen, summary
+    from bench.cli.report import html, write
+    from bench.cli.screen import console, screen, summary, summary_so_far
 
     output = console()
     with closing(folder), screen(folder, output) as view:
         interrupted = _interrupted(folder, view)
-    page = None
-    if not interrupted:
-        from bench.cli.report import html, write
-
-        page = reports / f"{folder.run.run_id}.html"
-        write(page, html([(folder.run, folder.results())]), "--reports")
+    code = exit_code(folder.results())
+    if interrupted:
+        summary_so_far(folder, output, resume)
+        return worst([ExitCode.INTERRUPTED, code])
+    page = reports / f"{folder.run.run_id}.html"
+    write(page, html([(folder.run, folder.results())]), "--reports")
     summary(folder, output, page)
-    return worst([ExitCode.INTERRUPTED if interrupted else ExitCode.OK, exit_code(folder.results())])
+    return code
 
 
 def _interrupted(folder: RunFolder, view: Screen) -> bool:

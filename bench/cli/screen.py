@@ -29,6 +29,7 @@ from bench.report.league import league, speed
 
 if TYPE_CHECKING:
     from bench.progress import Progress
+    from bench.report.league import Table
     from bench.store import RunFolder
 
 FIT_REDRAW_S = 5.0
@@ -184,31 +185,46 @@ def heading(folder: RunFolder) -> str:
     return f"{plan.suite}: {count} case{'s' * (count != 1)} on {folder.run.machine.name}"
 
 
-def summary(folder: RunFolder, output: Console, page: Path | None) -> None:
+def summary(folder: RunFolder, output: Console, page: Path) -> None:
     """The tables, what their marks mean, what failed, and where it all is."""
     run, results = folder.run, folder.results()
     tables = [*league(run, results), *speed(run, results)]
-    for table in tables:
-        output.print(shown(table, output.width))
-        output.print()
-    lines = meanings(tables)
-    lines += _reasons(results)
+    _print_tables(tables, output)
+    lines = [*meanings(tables), *_reasons(results)]
     if run.plan.measure.min_rounds < 5:
         lines.append(f"a quick look: {run.plan.measure.min_rounds} rounds where a careful run has at least 5")
     for line in lines:
         output.print(Text(line, style="dim"))
-    output.print(Text(f"results  {folder.path}"), soft_wrap=True)
-    if page is not None:
-        output.print(Text(f"report   {page}"), soft_wrap=True)
+    for line in (f"results  {folder.path}", f"report   {page}"):
+        output.print(Text(line), soft_wrap=True)
+
+
+def summary_so_far(folder: RunFolder, output: Console, resume: str) -> None:
+    """What an interrupted run has, and the command that goes on with it."""
+    _print_tables(league(folder.run, folder.results()), output)
+    for line in (f"Interrupted; what was finished is kept in {folder.path}. To go on:", f"  {resume}"):
+        output.print(Text(line), soft_wrap=True)
+
+
+def _print_tables(tables: Sequence[Table], output: Console) -> None:
+    for table in tables:
+        output.print(shown(table, output.width))
+        output.print()
 
 
 def _reasons(results: Sequence[CaseResult]) -> list[str]:
     """Why cases have no figures: each that went wrong by name, skipped ones by their reason."""
     failed = [(result.case, *result.verdict) for result in results if is_incomplete(result)]
-    lines = [f"{place(case)}: {outcome or 'missing'}: {reason}" for case, outcome, reason in failed[:MOST_FAILURES]]
+    lines = [_reason(case, outcome, reason) for case, outcome, reason in failed[:MOST_FAILURES]]
     if len(failed) > MOST_FAILURES:
         lines.append(f"and {len(failed) - MOST_FAILURES} more, which the report names")
     skipped = Counter(
         reason for outcome, reason in (result.verdict for result in results) if outcome is Outcome.SKIPPED
     )
     return lines + [f"skipped: {reason} ({count} case{'s' * (count != 1)})" for reason, count in skipped.items()]
+
+
+def _reason(case: Case, outcome: Outcome | None, reason: str) -> str:
+    if outcome in (None, Outcome.OK):
+        return f"{place(case)}: missing: nothing was measured of it"
+    return f"{place(case)}: {outcome}: {reason}"

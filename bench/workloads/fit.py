@@ -67,8 +67,8 @@ def fit(run: FitRun) -> Fit:
     state, saved = State(), _load(run.checkpoint)
     if saved is not None:
         state = State(**saved["state"])
-        for entry in state.epochs[run.known_epochs :]:
-            run.tell(Epoch(**entry))
+        for kept in state.epochs[run.known_epochs :]:
+            run.tell(Epoch(**kept))
     while state.rate < len(run.settings.learning_rates):
         subject = run.build()
         step = build_step(subject, run.settings, run.settings.learning_rates[state.rate])
@@ -76,14 +76,18 @@ def fit(run: FitRun) -> Fit:
             _restore(saved, step)
         saved = None
         while state.epoch < run.settings.epochs:
-            _one_epoch(run, subject, step, state)
-            _save(run.checkpoint, state, step)
+            entry = _one_epoch(run, subject, step, state)
+            # first kept, then told: what is told and lost with this process is told again from the state
+            _save(run, state, step)
+            if entry is not None:
+                run.tell(entry)
         state.rate, state.epoch, state.first_loss = state.rate + 1, 0, None
-        _save(run.checkpoint, state, None)
+        _save(run, state, None)
     return _report(run, state)
 
 
-def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> None:
+def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch | None:
+    """Train on every item once and look at the validation split; None if training diverged."""
     settings, case_id = run.settings, subject.case.id
     order = torch.Generator().manual_seed(run.seed * 1_000_003 + state.epoch)
     items = min(settings.train_items or len(run.data.train), len(run.data.train))
@@ -97,7 +101,7 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> None:
         rate = settings.learning_rates[state.rate]
         state.diverged.append(f"mean training loss {loss:.3g} in epoch {state.epoch} at learning rate {rate:g}")
         state.epoch = settings.epochs
-        return
+        return None
     evaluated = evaluate(subject, run.data.validation, settings.batch_size)
     score = subject.task.score(*evaluated[1:]).metrics[subject.task.headline]
     if state.best_score is None or score > state.best_score:
@@ -118,7 +122,7 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> None:
         items=items,
     )
     state.epochs.append(asdict(entry))
-    run.tell(entry)
+    return entry
 
 
 def _subset(total: int, items: int) -> Tensor:
@@ -190,9 +194,12 @@ def _report(run: FitRun, state: State) -> Fit:
     )
 
 
-def _save(checkpoint: Path | None, state: State, step: Step | None) -> None:
-    """Write the state beside its place and move it there, so that a kill leaves the old one or the new one."""
-    if checkpoint is None:
+def _save(run: FitRun, state: State, step: Step | None) -> None:
+    """Write the state beside its place and move it there, so that a kill leaves the old one or the new one.
+
+    Where it cannot be written the fit goes on without: an interruption would then begin it anew.
+    """
+    if run.checkpoint is None:
         return
     document = {
         "state": {name: getattr(state, name) for name in State.__dataclass_fields__},
@@ -202,9 +209,12 @@ def _save(checkpoint: Path | None, state: State, step: Step | None) -> None:
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if step and step.device_type == "cuda" else [],
     }
-    beside = checkpoint.with_suffix(".part")
-    torch.save(document, beside)
-    beside.replace(checkpoint)
+    beside = run.checkpoint.with_suffix(".part")
+    try:
+        torch.save(document, beside)
+        beside.replace(run.checkpoint)
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+        run.tell(f"its state cannot be kept: {error}")
 
 
 def _load(checkpoint: Path | None) -> dict[str, Any] | None:
