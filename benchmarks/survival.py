@@ -53,8 +53,10 @@ def kill_group_and_resume(folder: Path, suite: str, after_s: float) -> RunFolder
     runs = run_folders(folder / "results")
     before: list[Observation] = []
     if runs:
-        before = open_run(runs[0]).observations
-        subprocess.run(command(folder, suite, "--resume"), check=True, stdout=subprocess.DEVNULL)
+        found = open_run(runs[0])
+        before = found.observations
+        if not found.complete:
+            subprocess.run(command(folder, suite, "--resume"), check=True, stdout=subprocess.DEVNULL)
     else:
         # killed before the run had a folder: there is nothing to go on with
         subprocess.run(command(folder, suite), check=True, stdout=subprocess.DEVNULL)
@@ -78,9 +80,15 @@ def kill_parent(folder: Path, suite: str, after_s: float) -> int:
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    _, alive = psutil.wait_procs(family, timeout=1.0)
+    time.sleep(1.0)
+    alive = still_running(family)
     assert not alive, f"still running a second after the parent was killed: {alive}"
     return len(family)
+
+
+def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that can still run; a zombie is only an entry that its new parent has not read yet."""
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def main(kills: int, suite: str) -> None:
@@ -96,13 +104,13 @@ def main(kills: int, suite: str) -> None:
         for number in range(kills):
             folder = Path(place) / f"group-{number}"
             folder.mkdir()
-            after_s = moments.uniform(0.5, whole_s)
+            after_s = moments.uniform(0.5, whole_s * 0.8)
             found = kill_group_and_resume(folder, suite, after_s)
             print(f"group killed after {after_s:5.1f} s: complete, {len(found.observations)} observations", flush=True)
         for number in range(kills):
             folder = Path(place) / f"parent-{number}"
             folder.mkdir()
-            after_s = moments.uniform(0.5, whole_s * 0.9)
+            after_s = moments.uniform(0.5, whole_s * 0.6)
             print(
                 f"parent killed after {after_s:5.1f} s: {kill_parent(folder, suite, after_s)} processes, none left",
                 flush=True,
