@@ -78,8 +78,17 @@ def resolve(
         operating_point=point,
         imports=modules,
         # a suite that names no file of the user's does not say where it lay: records hold no folder without need
-        folder=os.path.relpath(folder) if has_paths else ".",
+        folder=_recorded(folder) if has_paths else ".",
     )
+
+
+def _recorded(folder: Path) -> str:
+    """A folder as a record may hold it: relative where it lies within the working folder, else without whose home it is."""
+    relative = os.path.relpath(folder)
+    if not relative.startswith(os.pardir):
+        return relative
+    absolute, home = folder.resolve(), Path.home()
+    return f"~/{absolute.relative_to(home)}" if absolute.is_relative_to(home) else str(absolute)
 
 
 def choose_device(asked: str) -> str:

@@ -127,7 +127,7 @@ class _Session:
         return [case for case in self._plan.cases if (case.fit is None) == timed and not case.skip]
 
     def _job(self, kind: JobKind, case: Case, **more: object) -> Job:
-        imports, folder = self._plan.imports, self._plan.folder
+        imports, folder = self._plan.imports, str(Path(self._plan.folder).expanduser())
         return replace(Job(kind=kind, case=case, measure=self._measure, imports=imports, folder=folder), **more)  # type: ignore[arg-type]
 
     def _preflights(self) -> list[Job]:

@@ -9,7 +9,7 @@ import torch
 from bench.codec import dumps, from_json
 from bench.errors import SuiteError, UsageError
 from bench.matrix import definition_hash, skip_reason, slugs
-from bench.plan import choose_device, resolve
+from bench.plan import _recorded, choose_device, resolve
 from bench.records import Case, FitSettings, OperatingPoint, Plan, Variant
 from bench.spec import InputKind, OutputKind, Spec
 from bench.suite import find, load
@@ -264,6 +264,18 @@ def test_a_folder_is_kept_only_where_the_suite_names_files(tmp_path, monkeypatch
     assert plan.folder == "sub"
     assert plan.cases[0].task_options == {"file": "mine.csv"}
     assert plan.cases[0].id.startswith("text-classification-file=mine.csv/lstm/")
+
+
+def test_a_folder_outside_is_recorded_without_whose_home_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home" / "alice"
+    for folder in (home / "mine", tmp_path / "work", tmp_path / "other"):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path / "work")
+    assert _recorded(home / "mine") == "~/mine"
+    assert Path(_recorded(home / "mine")).expanduser() == home / "mine"
+    assert _recorded(tmp_path / "other") == str(tmp_path / "other")
+    assert _recorded(Path("sub")) == "sub"
 
 
 def test_modules_are_imported_before_names_are_looked_up(tmp_path):

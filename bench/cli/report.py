@@ -75,8 +75,15 @@ def html(runs: Runs) -> bytes:
     fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
     chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
     found = [(key, source) for key, (case, _) in fits.items() if (source := needed(case.task)) is not None]
-    sources = [(key, f"{source.summary}. {source.origin}. Licence: {source.licence}") for key, source in found]
+    sources = [
+        (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}") for key, source in found
+    ]
     return render(runs, chance=chances, sources=sources).encode()
+
+
+def _unlinked(text: str) -> str:
+    """An origin without addresses that a browser could open: the page names nothing outside itself."""
+    return text.replace("https://", "")
 
 
 def _chance(case: Case, run: Run) -> float | None:
@@ -86,7 +93,7 @@ def _chance(case: Case, run: Run) -> float | None:
     from bench.worker import open_task
 
     try:
-        return open_task(case, Path(run.plan.folder)).chance
+        return open_task(case, Path(run.plan.folder).expanduser()).chance
     except BenchError:
         return None  # a task of the user's own, or a file of theirs that is elsewhere: the page does without the line
 
