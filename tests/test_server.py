@@ -150,14 +150,16 @@ def test_a_child_imports_no_library_that_only_the_parent_needs(server: Server) -
 
 
 @pytest.mark.slow
-def test_a_trial_starts_in_a_fraction_of_a_second(server: Server) -> None:
+def test_a_forked_trial_starts_in_a_fraction_of_the_time_that_a_fresh_process_needs(server: Server) -> None:
     starts = []
     for _ in range(10):
         (trial,) = server.run(job(JobKind.TRIAL))
         assert isinstance(trial, Trial)
         starts.append(trial.start_s or 0)
-    # a spawned process imports torch anew, which takes well over this; see benchmarks/trial_start.py for the figures
-    assert statistics.median(starts) < 1.0
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    # benchmarks/trial_start.py has the figures of both
+    assert statistics.median(starts) < (time.monotonic() - began) / 3
 
 
 def test_closing_ends_the_child_in_work(tmp_path: Path) -> None:
