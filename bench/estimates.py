@@ -45,7 +45,7 @@ def estimates(result: CaseResult) -> dict[str, Estimate]:
         found |= _times(trials)
     for memory in result.memory:
         if memory.outcome is Outcome.OK:
-            found |= {name: Estimate(value=value) for name, value in memory.values.items()}
+            found |= {name: Estimate(value=value, reason=memory.reason) for name, value in memory.values.items()}
     fits = good_fits(result)
     if fits:
         found |= _accuracies(fits)

@@ -174,13 +174,13 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """One memory pass of a timed case, in a worker of its own; `values` holds metrics by name, in bytes."""
+    """One memory pass of a timed case, in a worker of its own; `values` holds metrics by name, in bytes, None with a reason."""
 
     case_id: str
     outcome: Outcome
     reason: str = ""
     attempt: int = 0
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float | None] = field(default_factory=dict)
     wall_s: float | None = None
 
 

@@ -21,7 +21,7 @@ from bench.options import fill
 from bench.probes import backends
 from bench.probes.clock import clock_for
 from bench.probes.evidence import Evidence
-from bench.probes.memory import measure_memory
+from bench.probes.memory import TOO_SMALL, measure_memory
 from bench.records import Case, Epoch, Memory, Observation, Outcome, Pilot, Preflight, Trial
 from bench.sampling import calibrate, collect, samples_per_trial, warm_up
 from bench.spec import Spec
@@ -183,8 +183,14 @@ def _trial(job: Job, forked: float) -> Trial:
 def _memory(job: Job) -> Memory:
     began = time.monotonic()
     values = measure_memory(_measured(job).call, torch.device(job.case.device))
-    wall_s = time.monotonic() - began
-    return Memory(case_id=job.case.id, outcome=Outcome.OK, attempt=job.attempt, values=values, wall_s=wall_s)
+    return Memory(
+        case_id=job.case.id,
+        outcome=Outcome.OK,
+        reason=TOO_SMALL if None in values.values() else "",
+        attempt=job.attempt,
+        values=values,
+        wall_s=time.monotonic() - began,
+    )
 
 
 def _fit(job: Job, send: Send) -> Observation:

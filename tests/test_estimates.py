@@ -65,6 +65,12 @@ def test_memory_and_size_come_from_their_own_observations() -> None:
     assert (found["parameters"].value, found["weights_bytes"].value, found["peak_rss_bytes"].value) == (10, 40, 5)
 
 
+def test_a_memory_that_cannot_be_told_keeps_its_reason() -> None:
+    memory = Memory(case_id="c", outcome=Outcome.OK, reason="too small", values={"peak_rss_bytes": None})
+    found = estimates(replace(RESULT, memory=(memory,)))["peak_rss_bytes"]
+    assert (found.value, found.reason) == (None, "too small")
+
+
 def test_accuracy_has_an_interval_over_seeds_and_one_over_test_items() -> None:
     fits = (fit(0, 80), fit(1, 84), fit(2, 88))
     result = CaseResult(case=case(fit=FitSettings(epochs=1, batch_size=1)), fits=fits)

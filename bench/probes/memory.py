@@ -14,20 +14,27 @@ from bench.sampling import Call
 # mallopt's M_MMAP_THRESHOLD: larger blocks are mapped, and so given back to the kernel as soon as they are freed
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 65_536
+# the kernel counts resident pages per processor and adds them up in batches; what is smaller it may not see at all
+RESOLUTION_BYTES = 64 * 4096
+TOO_SMALL = f"below {RESOLUTION_BYTES // 1024} KiB, which the kernel's page counts do not resolve"
 
 
-def measure_memory(call: Call, device: torch.device) -> dict[str, float]:
+def measure_memory(call: Call, device: torch.device) -> dict[str, float | None]:
     """Bytes at the peak of one call after a warm one, by metric name.
 
     CUDA: `peak_allocated_bytes`, `peak_reserved_bytes` (weights included, as the allocator counts them) and
-    `driver_bytes` (what the driver says this device holds). CPU: `peak_rss_bytes`, what the call added to resident memory.
+    `driver_bytes` (what the driver says this device holds). CPU: `peak_rss_bytes`, what the call added to resident memory;
+    None where that is `TOO_SMALL` to be seen.
     """
     if device.type == "cuda":
         return _cuda(call, device)
-    return {"peak_rss_bytes": _resident_growth(call)} if sys.platform == "linux" else {}
+    if sys.platform != "linux":
+        return {}
+    grown = _resident_growth(call)
+    return {"peak_rss_bytes": grown if grown >= RESOLUTION_BYTES else None}
 
 
-def _cuda(call: Call, device: torch.device) -> dict[str, float]:
+def _cuda(call: Call, device: torch.device) -> dict[str, float | None]:
     call()
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
