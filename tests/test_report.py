@@ -13,7 +13,7 @@ import pytest
 from made_run import LABELS, made_quick_run, made_run
 
 from bench.quantity import Unit
-from bench.records import Outcome, Trial
+from bench.records import CaseResult, Outcome, Trial
 from bench.report import FORMATS, render
 from bench.report.drawing import spread
 from bench.report.scales import measured_scale, swept_scale
@@ -219,3 +219,18 @@ def test_contrast_is_enough_to_read(scheme: int) -> None:
         assert _contrast(colors[text], colors[ground]) >= 4.5, (text, ground)
     for number in range(8):
         assert _contrast(colors[f"series-{number}"], colors["paper"]) >= 3, number
+
+
+def test_a_memory_too_small_to_be_seen_is_said_and_nobody_is_called_the_smallest() -> None:
+    run, results = made_run()
+
+    def unseen(result: CaseResult) -> CaseResult:
+        if result.case.variant.label != "nbow":
+            return result
+        passes = (replace(one, values={"peak_rss_bytes": None}, reason="below 256 KiB") for one in result.memory)
+        return replace(result, memory=tuple(passes))
+
+    before, after = render([(run, results)]), render([(run, [unseen(result) for result in results])])
+    assert "too small" in after
+    assert ("the smallest in memory" in before, "the smallest in memory" in after) == (True, False)
+    assert after.count("<svg") == before.count("<svg")

@@ -111,6 +111,8 @@ def memory_cell(view: View, shown: Shown) -> Cell:
         return empty()
     if shown.memory_outcome is not None:
         return Cell(text=views.outcome_words(shown.memory_outcome), kind=CellKind.OUTCOME)
+    if shown.result.memory:
+        return Cell(text="too small", kind=CellKind.OUTCOME)
     return Cell(text=PENDING, kind=CellKind.PENDING)
 
 

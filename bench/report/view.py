@@ -50,7 +50,8 @@ class Shown:
 
     def figure(self, name: str) -> Estimate | None:
         """A metric of it, where it ended well and the metric is known."""
-        return self.found.get(name) if self.good else None
+        estimate = self.found.get(name)
+        return estimate if self.good and estimate is not None and estimate.value is not None else None
 
     @property
     def memory(self) -> Estimate | None:
