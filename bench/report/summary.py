@@ -35,6 +35,8 @@ def lead(view: View, task: str) -> list[Markup]:
     timed = view.timed(task)
     place = views.point(view.run, (shown.case for shown in timed))
     at = {key: shown for key, shown in (views.at(timed, place) if place else {}).items() if shown.good}
+    # the least of those that can be seen is not the least of all
+    weighed = at if all(shown.memory for shown in at.values()) else {}
     fits = views.fits_for(view.fits(task), place.sequence_length if place else None)
     fits = {key: shown for key, shown in fits.items() if shown.good}
     throughput, score = METRICS["throughput_items_per_s"], view.headline(task)
@@ -56,9 +58,8 @@ def lead(view: View, task: str) -> list[Markup]:
             told=lambda shown: views.value_words(shown.found[score.name], score.unit),
         ),
         Contest(
-            # the least of those that can be seen is not the least of all
-            cases=at if all(shown.memory for shown in at.values()) else {},
-            found={key: tolerated(shown.memory) for key, shown in at.items()},
+            cases=weighed,
+            found={key: tolerated(shown.memory) for key, shown in weighed.items()},
             better=Better.LOWER,
             title="peak memory",
             best="the smallest in memory",
