@@ -32,7 +32,7 @@ _GIVES_WAY = (
 )
 _MEANINGS = {
     "few trials": "fewer trials than the suite asks for; raise measure.budget",
-    "never became steady": "calls were still getting faster when warm-up ended; raise measure.warmup_cap_s",
+    "never became steady": "calls were still getting faster when warm-up ended; raise measure.warmup_cap",
     "noisy": "calls of one trial spread by more than 15 %; close other programs, or see docs/method.md",
     "wide interval": "the interval is wider than the target; give it more rounds or a larger budget",
     "breaks a contract": "a right model would not do this; docs/method.md tells what each name means",
