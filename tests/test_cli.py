@@ -298,7 +298,14 @@ def test_smoke_runs_and_plain_output_has_no_escape_codes(place: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_tells_how_to_go_on(place: Path) -> None:
     command = [sys.executable, "-m", "bench", "run", "smoke"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell starts what runs in the background with this signal ignored, and processes inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     lines = 0
     while lines < 3:
         lines = sum(path.read_bytes().count(b"\n") for path in place.glob("results/*/cases.jsonl"))
