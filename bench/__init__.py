@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.records import CaseResult, Run
+    from bench.observations import CaseResult
+    from bench.records import Run
 
 __version__ = "0.1.0"
 __all__ = ["StoredRun", "__version__", "load"]

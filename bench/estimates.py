@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from bench.observations import CaseResult, Fit, Pass, Trial
 from bench.quantity import METRICS
-from bench.records import CaseResult, Fit, Measure, Outcome, Trial
+from bench.records import Measure, Outcome, PassKind
 from bench.stats import Estimate, IntervalKind, log_t_estimate, mean_t_estimate, quantile, relative_half_width, wilson
 
 NOISY_SPREAD = 0.15
+# fewer single calls say nothing about a tail: twenty must lie beyond p90, ten beyond p99
+P90_CALLS = 200
+P99_CALLS = 1000
+_ONE_PASS = "seen in one process, so without an interval"
 FEW_TRIALS = 5
 
 
@@ -43,9 +48,12 @@ def estimates(result: CaseResult) -> dict[str, Estimate]:
     trials = good_trials(result)
     if trials:
         found |= _times(trials)
-    for memory in result.memory:
-        if memory.outcome is Outcome.OK:
-            found |= {name: Estimate(value=value, reason=memory.reason) for name, value in memory.values.items()}
+    for one in result.passes:
+        if one.outcome is Outcome.OK:
+            found |= {
+                name: Estimate(value=value, reason=one.reasons.get(name, "")) for name, value in one.values.items()
+            }
+            found |= _of_single_calls(one)
     fits = good_fits(result)
     if fits:
         found |= _accuracies(fits)
@@ -74,6 +82,24 @@ def _times(trials: Sequence[Trial]) -> dict[str, Estimate]:
     first_calls = [trial.first_call_s for trial in trials if trial.first_call_s]
     if first_calls:
         found["first_call_s"] = log_t_estimate(first_calls)
+    return found
+
+
+def _of_single_calls(one: Pass) -> dict[str, Estimate]:
+    """Tails of single calls, or medians of their parts; from one process, so without an interval."""
+    if one.name is PassKind.SPLIT:
+        return {
+            f"{part}_s": Estimate(value=quantile(taken, 0.5), reason=_ONE_PASS) for part, taken in one.samples_s.items()
+        }
+    if one.name is not PassKind.TAILS:
+        return {}
+    calls = one.samples_s["call"]
+    found = {}
+    for share, least in ((0.9, P90_CALLS), (0.99, P99_CALLS)):
+        few = f"{len(calls)} calls were timed, and this quantile needs {least}; raise measure.tails"
+        name = f"latency_p{share * 100:.0f}_s"
+        enough = len(calls) >= least
+        found[name] = Estimate(value=quantile(calls, share) if enough else None, reason=_ONE_PASS if enough else few)
     return found
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from bench import estimates
 from bench.codec import Json, to_json
 from bench.errors import UsageError
+from bench.observations import CaseResult, Pass
 from bench.quantity import METRICS
-from bench.records import Case, CaseResult, Memory, Outcome, Run
+from bench.records import Case, Outcome, PassKind, Run
 from bench.stats import Estimate, IntervalKind
 
 if TYPE_CHECKING:
@@ -56,11 +57,12 @@ def memory_metric(case: Case) -> str:
     return "peak_rss_bytes" if case.device == "cpu" else "peak_allocated_bytes"
 
 
-def failed_memory(result: CaseResult) -> Memory | None:
+def failed_memory(result: CaseResult) -> Pass | None:
     """The last memory pass of a case, if none of them ended well."""
-    if any(memory.outcome is Outcome.OK for memory in result.memory):
+    attempts = result.attempts(PassKind.MEMORY)
+    if any(one.outcome is Outcome.OK for one in attempts):
         return None
-    return result.memory[-1] if result.memory else None
+    return attempts[-1] if attempts else None
 
 
 def rows(run: Run, results: Sequence[CaseResult]) -> list[dict[str, Json]]:

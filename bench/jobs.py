@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bench.records import Case, Fit, Measure, Memory, Observation, Outcome, Pilot, Preflight, Trial
+from bench.observations import Ceiling, Fit, Observation, Pass, Pilot, Preflight, Probe, Trial
+from bench.records import Case, Measure, Outcome, PassKind
 
 
 class JobKind(StrEnum):
@@ -14,7 +16,9 @@ class JobKind(StrEnum):
     PREFLIGHT = "preflight"
     PILOT = "pilot"
     TRIAL = "trial"
-    MEMORY = "memory"
+    PASS = "pass"
+    PROBE = "probe"
+    CEILING = "ceiling"
     FIT = "fit"
 
 
@@ -24,7 +28,9 @@ class Job:
 
     Attributes:
         seed: of the inputs (and of the model's initial weights); for a fit, of its initialisation and data order.
-        attempt: counts from 0 for pilots and memory passes.
+        attempt: counts from 0 for pilots and passes.
+        passing: which pass to make.
+        probing: the metric that a probe searches for; the case has the size to try.
         iterations, samples: as the case's pilot calibrated them; for trials.
         checkpoint: where a fit keeps its state between epochs, so that it can go on; empty for none.
         known_epochs: how many epoch lines of this fit are stored already.
@@ -37,6 +43,8 @@ class Job:
     seed: int = 0
     round: int = 0
     attempt: int = 0
+    passing: PassKind | None = None
+    probing: str = ""
     iterations: int | None = None
     samples: int | None = None
     fold: int | None = None
@@ -63,9 +71,60 @@ class Job:
                 return Pilot(case_id=case_id, outcome=outcome, reason=reason, attempt=self.attempt, wall_s=wall_s)
             case JobKind.TRIAL:
                 return Trial(case_id=case_id, round=self.round, outcome=outcome, reason=reason, wall_s=wall_s)
-            case JobKind.MEMORY:
-                return Memory(case_id=case_id, outcome=outcome, reason=reason, attempt=self.attempt, wall_s=wall_s)
+            case JobKind.PASS:
+                assert self.passing is not None
+                return Pass(
+                    case_id=case_id,
+                    name=self.passing,
+                    outcome=outcome,
+                    reason=reason,
+                    attempt=self.attempt,
+                    wall_s=wall_s,
+                )
+            case JobKind.PROBE:
+                length = self.case.sequence_length or 0
+                return Probe(
+                    case_id=case_id,
+                    metric=self.probing,
+                    size=self.case.batch_size if self.probing == "max_batch_size" else length,
+                    outcome=outcome,
+                    reason=reason,
+                    bytes_asked=bytes_asked(reason),
+                    wall_s=wall_s,
+                )
+            case JobKind.CEILING:
+                case = self.case
+                return Ceiling(
+                    device=case.device,
+                    precision=case.precision,
+                    threads=case.threads,
+                    outcome=outcome,
+                    reason=reason,
+                    wall_s=wall_s,
+                )
             case JobKind.FIT:
                 return Fit(
                     case_id=case_id, seed=self.seed, fold=self.fold, outcome=outcome, reason=reason, wall_s=wall_s
                 )
+
+
+def passes_of(case: Case, measure: Measure) -> tuple[PassKind, ...]:
+    """The passes that are asked for and say something about a case."""
+    says = {
+        PassKind.SPLIT: case.workload == "training",
+        PassKind.COMPILE: case.compile != "none",
+        PassKind.ENERGY: case.device != "cpu",
+    }
+    return tuple(kind for kind in measure.passes if says.get(kind, True))
+
+
+_BYTES = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+
+def bytes_asked(reason: str) -> int | None:
+    """The allocation that failed, from the sentences of torch's CPU and CUDA allocators."""
+    cpu = re.search(r"you tried to allocate (\d+) bytes", reason)
+    if cpu:
+        return int(cpu[1])
+    cuda = re.search(r"[Tt]ried to allocate ([\d.]+) ?([KMGT]iB|bytes)", reason)
+    return round(float(cuda[1]) * _BYTES.get(cuda[2], 1)) if cuda else None

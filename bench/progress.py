@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from bench.estimates import good_trials
-from bench.records import Case, CaseResult, Epoch, Fit, Observation, Plan
+from bench.jobs import passes_of
+from bench.observations import CaseResult, Epoch, Fit, Observation
+from bench.records import Case, Plan
 
 # a fresh server imports torch before its first job
 SERVER_S = 2.0
@@ -40,9 +42,9 @@ def steps(plan: Plan, results: Mapping[str, CaseResult]) -> tuple[int, int]:
             running = sum((epoch.seed, epoch.fold) not in ended for epoch in result.epochs)
             done += min(fits * epochs, len(ended) * epochs + running)
             continue
-        observed = len(result.pilots) + len(result.memory) + len(result.trials)
+        observed = len(result.pilots) + len(result.passes) + len(result.trials)
         done += observed
-        planned = (2 if plan.measure.memory else 1) + plan.measure.min_rounds
+        planned = 1 + len(passes_of(result.case, plan.measure)) + plan.measure.min_rounds
         total += observed if result.criterion else max(planned, observed + 1)
     return done, total
 

@@ -26,6 +26,9 @@ class Unit(StrEnum):
     SHARE = "share"  # 0 to 1
     COUNT = "count"
     NATS = "nats"
+    FLOPS = "FLOP/s"
+    BYTES_PER_SECOND = "B/s"
+    JOULES = "J"
     NUMBER = ""
 
 
@@ -51,7 +54,14 @@ _BUILT_IN = (
         latency_iqr_low_s="latency, lower quartile",
         latency_iqr_high_s="latency, upper quartile",
         latency_p10_s="latency p10",
+        latency_p90_s="latency p90",
+        latency_p99_s="latency p99",
+        step_s="step",
+        forward_s="forward",
+        backward_s="backward",
+        optimizer_s="optimizer",
         first_call_s="first call",
+        compile_s="compilation",
         fit_s="time to fit",
         time_to_target_s="time to target",
     ),
@@ -71,8 +81,27 @@ _BUILT_IN = (
         driver_bytes="driver memory",
         peak_rss_bytes="peak memory",
         weights_bytes="weights",
+        gradients_bytes="gradients",
+        optimizer_bytes="optimizer state",
+        activations_bytes="activations",
+        workspace_bytes="workspace",
+        state_bytes="state",
     ),
-    *_metrics(Better.LOWER, Unit.COUNT, parameters="parameters"),
+    *_metrics(Better.HIGHER, Unit.COUNT, max_batch_size="largest batch", max_sequence_length="longest sequence"),
+    *_metrics(
+        Better.LOWER,
+        Unit.COUNT,
+        parameters="parameters",
+        flops_per_item="FLOPs per item",
+        operator_count="operators",
+        kernel_count="kernels",
+        graph_breaks="graph breaks",
+    ),
+    *_metrics(Better.LOWER, Unit.BYTES, traffic_bytes_per_item="traffic per item"),
+    *_metrics(Better.HIGHER, Unit.FLOPS, flops_per_s="FLOP/s", ceiling_flops_per_s="measured ceiling"),
+    *_metrics(Better.HIGHER, Unit.BYTES_PER_SECOND, ceiling_bytes_per_s="measured bandwidth"),
+    *_metrics(Better.HIGHER, Unit.SHARE, mfu="MFU", ceiling_share="of the measured ceiling"),
+    *_metrics(Better.LOWER, Unit.JOULES, energy_j_per_item="energy per item"),
     *_metrics(
         Better.HIGHER,
         Unit.SHARE,
@@ -141,6 +170,9 @@ def format_value(value: float | None, unit: Unit) -> str:
         case Unit.ITEMS_PER_SECOND | Unit.TOKENS_PER_SECOND:
             scale, name = _scaled(value, _SI)
             return f"{_three_digits(value / scale)}{' ' + name if name else ''}/s"
+        case Unit.FLOPS | Unit.BYTES_PER_SECOND | Unit.JOULES:
+            scale, name = _scaled(value, _SI if value >= 1 else ((1.0, ""), (1e-3, "m"), (1e-6, "µ")))
+            return f"{_three_digits(value / scale)} {name}{unit.value}"
         case Unit.COUNT if abs(value) < 1000:
             return f"{value:.0f}"
         case Unit.COUNT:

@@ -1,13 +1,11 @@
-"""The nouns that are written to disk: cases, what was observed of them, runs and machines. No torch.
+"""The nouns of `run.json`: cases, how they are measured, the run and its machine. No torch.
 
-A run folder holds `run.json` (one `Run`) and `cases.jsonl` (one observation a line). Raw before derived: observations keep
-samples and counts; estimates are computed again on load (`bench.estimates`).
+What is observed of cases is in `bench.observations`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -16,10 +14,11 @@ from bench.codec import digest
 
 # Schema history. Old files are fixtures in tests/golden/.
 # 1  first release
-SCHEMA_VERSION = 1
+# 2  memory passes are one kind of `pass`; `probe` and `ceiling` lines; measure.passes instead of measure.memory
+SCHEMA_VERSION = 2
 
 # Part of every definition hash: a change that moves numbers (see CHANGELOG, "Measurement") raises it.
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 
 class Outcome(StrEnum):
@@ -42,6 +41,17 @@ class LengthDistribution(StrEnum):
     """How long the sequences of a speed case are; `fixed` fills every row."""
 
     FIXED = "fixed"
+
+
+class PassKind(StrEnum):
+    """What is observed of a timed case beside its trials, each in a worker of its own."""
+
+    MEMORY = "memory"  # peak of one step and what it is made of
+    COST = "cost"  # FLOPs and traffic on `meta`, operators and kernels of one step
+    SPLIT = "split"  # forward, backward and optimizer seconds
+    TAILS = "tails"  # p90 and p99 of single calls
+    COMPILE = "compile"  # one cold compilation
+    ENERGY = "energy"  # the driver's counter over a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,149 +122,6 @@ def task_key(name: str, options: Mapping[str, Any]) -> str:
     return f"{name}[{given}]" if given else name
 
 
-# ── observations: one line of cases.jsonl each ─────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preflight:
-    """The contracts of one variant on one task, and its size."""
-
-    task_key: str
-    variant_id: str
-    outcome: Outcome
-    reason: str = ""
-    red: tuple[str, ...] = ()
-    parameters: int | None = None
-    weights_bytes: int | None = None
-    wall_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pilot:
-    """The one calibration of a timed case: `iterations` and `samples` are used unchanged in every trial."""
-
-    case_id: str
-    outcome: Outcome
-    reason: str = ""
-    attempt: int = 0
-    iterations: int | None = None
-    samples: int | None = None
-    call_s: float | None = None
-    wall_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One launch of one timed case in a fresh process.
-
-    Attributes:
-        samples_s: seconds per call, one value a sample (the mean over its `iterations` calls), in order of time.
-        start_s: from the fork to the first call of the model.
-        evidence: what was seen from outside: context switches, CPU seconds, steal.
-    """
-
-    case_id: str
-    round: int
-    outcome: Outcome
-    reason: str = ""
-    started: str = ""
-    samples_s: tuple[float, ...] = ()
-    iterations: int | None = None
-    items: int | None = None
-    tokens: int | None = None
-    real_tokens: int | None = None
-    start_s: float | None = None
-    first_call_s: float | None = None
-    warmup_s: float | None = None
-    warmup_calls: int | None = None
-    steady: bool | None = None
-    wall_s: float | None = None
-    evidence: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """One memory pass of a timed case, in a worker of its own; `values` holds metrics by name, in bytes, None with a reason."""
-
-    case_id: str
-    outcome: Outcome
-    reason: str = ""
-    attempt: int = 0
-    values: Mapping[str, float | None] = field(default_factory=dict)
-    wall_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """One pass over the training items within a fit."""
-
-    case_id: str
-    seed: int
-    fold: int | None
-    learning_rate: float
-    epoch: int
-    train_loss: float | None
-    validation_loss: float | None
-    validation_score: float | None
-    seconds: float
-    items: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """One training with one seed (and fold), reported once on the test split.
-
-    Attributes:
-        metrics: the task's own metrics on the test split.
-        correct, total: test items (or steps) that were right, for the test-sampling interval.
-        confusion: counts, rows are true classes; None where the task has no classes.
-        predictions: one per test item, in the order of the test split, for paired tests between architectures.
-        fit_s: seconds of training alone, summed over every learning rate that was tried.
-    """
-
-    case_id: str
-    seed: int
-    fold: int | None
-    outcome: Outcome
-    reason: str = ""
-    started: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    correct: int | None = None
-    total: int | None = None
-    confusion: tuple[tuple[int, ...], ...] | None = None
-    classes: tuple[str, ...] = ()
-    predictions: tuple[Any, ...] = ()
-    best_epoch: int | None = None
-    learning_rate: float | None = None
-    fit_s: float | None = None
-    items: int | None = None
-    time_to_target_s: float | None = None
-    data_fingerprint: str = ""
-    wall_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """Why sampling of a case ended: its precision was reached, the cap on trials, the budget, or it kept failing."""
-
-    case_id: str
-    criterion: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """The last line of a complete run."""
-
-    finished: str
-    wall_s: float
-
-
-Observation = Preflight | Pilot | Trial | Memory | Epoch | Fit | Stopped | End
-OBSERVATIONS: dict[str, type[Observation]] = {
-    kind.__name__.lower(): kind for kind in (Preflight, Pilot, Trial, Memory, Epoch, Fit, Stopped, End)
-}
-
-
 # ── the run and its machine ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -281,7 +148,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """How long and how precisely to measure; METHOD.md gives the reasons for the defaults."""
+    """How long and how precisely to measure; docs/method.md gives the reasons for the defaults.
+
+    Attributes:
+        tails_s: the longest that single calls are timed for p90 and p99.
+        passes: what is observed beside trials, where it applies to a case.
+        limits: whether the largest batch and the longest sequence are searched for.
+        limit_bytes: memory that such a search may use; None for what is free.
+    """
 
     budget_s: float | None = None
     min_rounds: int = 5
@@ -293,7 +167,10 @@ class Measure:
     warmup_cap_s: float = 3.0
     timeout_s: float = 120.0
     fit_timeout_s: float = 14_400.0
-    memory: bool = True
+    tails_s: float = 2.0
+    passes: tuple[PassKind, ...] = tuple(PassKind)
+    limits: bool = False
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,68 +219,3 @@ class Run:
     bench_version: str = ""
     schema: int = SCHEMA_VERSION
     method: int = METHOD_VERSION
-
-
-# ── what belongs together ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseResult:
-    """A case with all that was observed of it so far."""
-
-    case: Case
-    preflight: Preflight | None = None
-    pilots: tuple[Pilot, ...] = ()
-    trials: tuple[Trial, ...] = ()
-    memory: tuple[Memory, ...] = ()
-    epochs: tuple[Epoch, ...] = ()
-    fits: tuple[Fit, ...] = ()
-    criterion: str = ""
-
-    @property
-    def verdict(self) -> tuple[Outcome | None, str]:
-        """How the case ended, with the reason; None while nothing has been observed."""
-        if self.case.skip:
-            return Outcome.SKIPPED, self.case.skip
-        given_up = repeated_failure(self.trials or self.pilots)
-        if given_up is not None:
-            return given_up.outcome, given_up.reason
-        if self.preflight is not None and self.preflight.outcome is not Outcome.OK:
-            return self.preflight.outcome, self.preflight.reason
-        attempts: Sequence[Pilot | Trial | Fit] = self.fits or self.trials
-        if any(attempt.outcome is Outcome.OK for attempt in attempts):
-            return Outcome.OK, ""
-        # a pilot that went well measured nothing yet
-        attempts = attempts or [pilot for pilot in self.pilots if pilot.outcome is not Outcome.OK]
-        return (attempts[-1].outcome, attempts[-1].reason) if attempts else (None, "not measured yet")
-
-
-def repeated_failure(attempts: Sequence[Pilot | Trial | Memory]) -> Pilot | Trial | Memory | None:
-    """The second of two attempts in a row that failed alike: such a case is not tried again."""
-    for before, after in itertools.pairwise(attempts):
-        if after.outcome is not Outcome.OK and after.outcome is before.outcome:
-            return after
-    return None
-
-
-def gather(plan: Plan, observations: Iterable[Observation]) -> list[CaseResult]:
-    """Group observations by case, in the order of the plan."""
-    by_case: dict[str, dict[str, Any]] = {case.id: {} for case in plan.cases}
-    preflights: dict[tuple[str, str], Preflight] = {}
-    places = {Pilot: "pilots", Trial: "trials", Memory: "memory", Epoch: "epochs", Fit: "fits"}
-    for observation in observations:
-        match observation:
-            case Preflight():
-                preflights[observation.task_key, observation.variant_id] = observation
-            case End():
-                pass
-            case Stopped():
-                by_case[observation.case_id]["criterion"] = observation.criterion
-            case _:
-                place = places[type(observation)]
-                known = by_case[observation.case_id]
-                known[place] = (*known.get(place, ()), observation)
-    return [
-        CaseResult(case=case, preflight=preflights.get((case.task_key, case.variant.variant_id)), **by_case[case.id])
-        for case in plan.cases
-    ]

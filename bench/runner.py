@@ -18,24 +18,22 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.estimates import good_trials, half_width
-from bench.jobs import Job, JobKind
-from bench.progress import Progress, fits_s, remaining_s, steps
-from bench.records import (
-    Case,
+from bench.jobs import Job, JobKind, passes_of
+from bench.observations import (
     CaseResult,
     End,
     Epoch,
     Fit,
-    Memory,
     Observation,
-    Outcome,
+    Pass,
     Pilot,
     Preflight,
-    Run,
     Stopped,
     gather,
     repeated_failure,
 )
+from bench.progress import Progress, fits_s, remaining_s, steps
+from bench.records import Case, Outcome, Run
 from bench.sampling import stop_criterion
 
 ATTEMPTS = 2
@@ -110,7 +108,7 @@ class _Session:
     # ── speed cases ────────────────────────────────────────────────────────────────────────────────────────────
 
     def prepare(self) -> Iterator[Event]:
-        """Pre-flights, pilots and memory passes; what fails is tried once more, in a fresh server."""
+        """Pre-flights, pilots and passes; what fails is tried once more, in a fresh server."""
         for _ in range(ATTEMPTS):
             yield from self._do(self._preparations(), "getting ready")
 
@@ -118,7 +116,7 @@ class _Session:
         # each list is made when its turn comes: what may be calibrated depends on what has been checked by then
         yield from self._preflights()
         yield from self._pilots()
-        yield from self._memory_passes()
+        yield from self._passes()
 
     def _results(self) -> dict[str, CaseResult]:
         return {result.case.id: result for result in gather(self._plan, self._observed)}
@@ -152,15 +150,16 @@ class _Session:
             if _is_checked(results[case.id]) and _try_again(results[case.id].pilots)
         ]
 
-    def _memory_passes(self) -> list[Job]:
-        if not self._measure.memory:
-            return []
+    def _passes(self) -> Iterator[Job]:
         results = self._results()
-        return [
-            self._job(JobKind.MEMORY, case, seed=_seed(self._run, case, 0), attempt=len(results[case.id].memory))
-            for case in self._cases(timed=True)
-            if not _cannot_run(results[case.id]) and _try_again(results[case.id].memory)
-        ]
+        for case in self._cases(timed=True):
+            if _cannot_run(results[case.id]):
+                continue
+            for kind in passes_of(case, self._measure):
+                attempts = results[case.id].attempts(kind)
+                if _try_again(attempts):
+                    seed, attempt = _seed(self._run, case, 0), len(attempts)
+                    yield self._job(JobKind.PASS, case, passing=kind, seed=seed, attempt=attempt)
 
     def rounds(self) -> Iterator[Event]:
         """Rounds of one trial of every unfinished case, each from a fresh server, until precise, capped or out of budget."""
@@ -248,7 +247,7 @@ class _Session:
         return Progress(phase=phase, done=done, total=total, case=case, detail=detail, remaining_s=left)
 
 
-def _try_again(attempts: Sequence[Preflight | Pilot | Memory | Fit]) -> bool:
+def _try_again(attempts: Sequence[Preflight | Pilot | Pass | Fit]) -> bool:
     return len(attempts) < ATTEMPTS and all(attempt.outcome is not Outcome.OK for attempt in attempts)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
@@ -12,13 +13,16 @@ from typing import Protocol
 from bench.records import Measure
 
 Call = Callable[[], object]
+Mark = Callable[[str], None]
+"""Says what ran since the last mark."""
+MarkedCall = Callable[[Mark], object]
 
 STEADY_WITHIN = 0.02
 WINDOW_CALLS = 5
 WINDOW_S = 0.05
 # A trial samples for about this long, between Measure.samples and MOST_SAMPLES samples.
-TRIAL_S = 0.15
-MOST_SAMPLES = 50
+TRIAL_S = 0.5
+MOST_SAMPLES = 250
 
 
 class Clock(Protocol):
@@ -30,6 +34,9 @@ class Clock(Protocol):
 
     def time(self, call: Call, iterations: int) -> float:
         """Seconds that `iterations` calls took together."""
+
+    def parts(self, call: MarkedCall) -> Mapping[str, float]:
+        """Seconds of the parts of one call, by the names that it marks them with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +91,15 @@ def _settled(times: Sequence[float], size: int) -> bool:
     return abs(after - before) < STEADY_WITHIN * before
 
 
-def calibrate(clock: Clock, call: Call, call_s: float) -> int:
-    """Calls per sample, so that a sample lasts as long as the clock needs; done once per case, in its pilot."""
-    iterations = max(1, math.ceil(clock.least_sample_s / max(call_s, 1e-9)))
-    while clock.time(call, iterations) < clock.least_sample_s * 0.9:
-        iterations *= 2
-    return iterations
+def calibrate(clock: Clock, call: Call, call_s: float, rotation: int = 1) -> int:
+    """Calls per sample, so that a sample lasts as long as the clock needs; done once per case, in its pilot.
+
+    Calls over batches of different sizes come in whole rotations, so that all samples are of the same work.
+    """
+    rotations = max(1, math.ceil(clock.least_sample_s / max(call_s, 1e-9) / rotation))
+    while clock.time(call, rotations * rotation) < clock.least_sample_s * 0.9:
+        rotations *= 2
+    return rotations * rotation
 
 
 def samples_per_trial(sample_s: float, least: int) -> int:
@@ -99,10 +109,28 @@ def samples_per_trial(sample_s: float, least: int) -> int:
 
 def collect(clock: Clock, call: Call, iterations: int, samples: int) -> list[float]:
     """Seconds per call, one value a sample; the garbage collector rests meanwhile."""
+    with at_rest():
+        return [clock.time(call, iterations) / iterations for _ in range(samples)]
+
+
+def single_calls(clock: Clock, call: Call, most: int, most_s: float) -> list[float]:
+    """Seconds of single calls: `most` of them, but none begun after `most_s` seconds."""
+    times: list[float] = []
+    seconds = 0.0
+    with at_rest():
+        while len(times) < most and seconds < most_s:
+            times.append(clock.time(call, 1))
+            seconds += times[-1]
+    return times
+
+
+@contextmanager
+def at_rest() -> Iterator[None]:
+    """The garbage collector rests."""
     gc.collect()
     gc.disable()
     try:
-        return [clock.time(call, iterations) / iterations for _ in range(samples)]
+        yield
     finally:
         gc.enable()
 

@@ -9,6 +9,7 @@ socket, one document a line; when a child is gone the server says how it ended.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import re
@@ -50,6 +51,8 @@ def serve(channel: socket.socket) -> None:
 
     import bench.worker  # noqa: F401  with all that a child needs of ours
 
+    # what was made so far is never collected: a child's collector would copy every page of it
+    gc.freeze()
     send = _sender(channel)
     # the first operator of a child must be the first of its process: nothing may have started a thread here
     send({"ready": True, "threads": thread_count(), "torch": torch.__version__})
@@ -147,7 +150,7 @@ def _sentence(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    os.setpgid(0, 0)
+    os.setsid()
     die_with_parent()
     # interrupts are the runner's business, which ends its workers itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,7 +12,8 @@ from typing import Any
 
 from bench.codec import dumps, from_json, to_json
 from bench.errors import NotComparableError, StoreError, UsageError
-from bench.records import OBSERVATIONS, SCHEMA_VERSION, CaseResult, End, Machine, Observation, Run, gather
+from bench.observations import OBSERVATIONS, CaseResult, End, Observation, gather
+from bench.records import SCHEMA_VERSION, Machine, PassKind, Run
 
 RUN_FILE = "run.json"
 CASES_FILE = "cases.jsonl"
@@ -142,7 +143,7 @@ def open_run(path: Path) -> RunFolder:
             f"{path / RUN_FILE}: schema {schema!r}, expected at most {SCHEMA_VERSION}; install a newer version of bench"
         )
     try:
-        run = from_json(Run, document)
+        run = from_json(Run, _upgraded_run(document))
     except (TypeError, ValueError, KeyError) as error:
         raise StoreError(f"{path / RUN_FILE}: is not a run ({error})") from error
     lines, torn = _lines(path / CASES_FILE)
@@ -174,7 +175,7 @@ def _lines(path: Path) -> tuple[list[bytes], bool]:
 
 def _observation(path: Path, number: int, line: bytes, known: set[str]) -> Observation:
     try:
-        document = json.loads(line)
+        document = _upgraded(json.loads(line))
         observation = from_json(OBSERVATIONS[document["kind"]], document)
     except (TypeError, ValueError, KeyError) as error:
         raise StoreError(f"{path / CASES_FILE}, line {number}: is damaged ({error})") from error
@@ -182,6 +183,19 @@ def _observation(path: Path, number: int, line: bytes, known: set[str]) -> Obser
     if case_id is not None and case_id not in known:
         raise StoreError(f"{path / CASES_FILE}, line {number}: case '{case_id}' is not in {RUN_FILE}")
     return observation
+
+
+def _upgraded_run(document: dict[str, Any]) -> dict[str, Any]:
+    """A run of an older schema as it would be written today."""
+    if document["schema"] == 1:
+        measure = document["plan"]["measure"]
+        measure["passes"] = [PassKind.MEMORY.value] if measure.pop("memory") else []
+    return document
+
+
+def _upgraded(document: dict[str, Any]) -> dict[str, Any]:
+    """A line of an older schema as it would be written today; schema 1 had memory passes alone."""
+    return document | {"kind": "pass", "name": PassKind.MEMORY.value} if document["kind"] == "memory" else document
 
 
 def run_folders(results: Path) -> list[Path]:

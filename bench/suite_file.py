@@ -62,6 +62,7 @@ def as_entries(value: object) -> object:
 Line = Annotated[str, Field(max_length=100), AfterValidator(_printable)]
 Size = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Axis = Annotated[tuple[T, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
+PassName = Literal["memory", "cost", "split", "tails", "compile", "energy"]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -143,7 +144,10 @@ class Measure(_Table):
     warmup_cap: Seconds | None = None
     timeout: Seconds | None = None
     fit_timeout: Seconds | None = None
-    memory: bool | None = None
+    tails: Seconds | None = None
+    passes: Annotated[tuple[PassName, ...], Field(strict=False), AfterValidator(_distinct)] | None = None
+    limits: bool | None = None
+    limit_bytes: Size | None = None
 
     @model_validator(mode="after")
     def _rounds_in_order(self) -> Measure:
@@ -157,6 +161,8 @@ class Measure(_Table):
         """The same as a record, where times carry their unit in the name."""
         known = {entry.name for entry in dataclasses.fields(records.Measure)}
         given = self.model_dump(exclude_none=True)
+        if self.passes is not None:
+            given["passes"] = tuple(records.PassKind(name) for name in self.passes)
         return records.Measure(**{key if key in known else f"{key}_s": value for key, value in given.items()})
 
 

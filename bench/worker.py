@@ -7,34 +7,36 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from bench.architectures import Architecture
-from bench.architectures.foreign import import_module, lookup
-from bench.batch import Batch
+from bench.architectures.foreign import import_module
 from bench.contracts import check
 from bench.errors import ModelError
 from bench.jobs import Job, JobKind
-from bench.options import fill
+from bench.observations import Ceiling, Epoch, Observation, Pass, Pilot, Preflight, Trial
+from bench.passes import Found, memory, split, tails
 from bench.probes import backends
+from bench.probes.ceilings import measure_ceilings
 from bench.probes.clock import clock_for
 from bench.probes.evidence import Evidence
-from bench.probes.memory import TOO_SMALL, measure_memory
-from bench.records import Case, Epoch, Memory, Observation, Outcome, Pilot, Preflight, Trial
+from bench.probes.priority import set_priority
+from bench.records import Outcome, PassKind
 from bench.sampling import calibrate, collect, samples_per_trial, warm_up
-from bench.spec import Spec
-from bench.tasks import TASKS, Task
-from bench.workloads import WORKLOADS, Measured, Subject
+from bench.subjects import build_subject, measured, parts
 from bench.workloads.fit import FitRun, fit
 
 Send = Callable[[dict[str, object]], None]
 
-CASTS = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# inputs are rotated while all of them fit in a last-level cache of this size
-ROTATED_SETS = 4
-ROTATED_BYTES = 8 * 2**20
+PASSES: dict[PassKind, Callable[[Job], Found]] = {
+    PassKind.MEMORY: memory.observe,
+    PassKind.SPLIT: split.observe,
+    PassKind.TAILS: tails.observe,
+}
+
+
+# an accuracy takes hours and nobody's clock is held against it: it takes its turn with everybody else
+TIMED = (JobKind.PILOT, JobKind.TRIAL, JobKind.PASS, JobKind.CEILING)
 
 
 def perform(job: Job, send: Send, forked: float) -> Observation:
@@ -42,6 +44,7 @@ def perform(job: Job, send: Send, forked: float) -> Observation:
     for module in job.imports:
         import_module(module, Path(job.folder))
     backends.apply(job.case.precision, job.case.threads)
+    set_priority(high=job.kind in TIMED)
     match job.kind:
         case JobKind.PREFLIGHT:
             return _preflight(job)
@@ -49,68 +52,19 @@ def perform(job: Job, send: Send, forked: float) -> Observation:
             return _pilot(job)
         case JobKind.TRIAL:
             return _trial(job, forked)
-        case JobKind.MEMORY:
-            return _memory(job)
+        case JobKind.PASS:
+            return _pass(job)
+        case JobKind.PROBE:
+            return _probe(job)
+        case JobKind.CEILING:
+            return _ceiling(job)
         case JobKind.FIT:
             return _fit(job, send)
 
 
-def open_task(case: Case, folder: Path) -> Task:
-    """The task of a case, with its options; file names start at the suite's folder."""
-    kind = TASKS.get(case.task)
-    given = {
-        name: str(folder / value) if name in kind.asked_paths else value for name, value in case.task_options.items()
-    }
-    options, problems = fill(kind.options, given)
-    if options is None:
-        raise ModelError(f"task '{case.task}': {'; '.join(problems)}")
-    return kind.make(options)
-
-
-def _parts(job: Job) -> tuple[Task, Spec, Architecture, Any]:
-    folder = Path(job.folder)
-    architecture = lookup(job.case.variant.architecture, folder)
-    hyperparameters, problems = fill(architecture.hyperparameters, job.case.variant.hyperparameters)
-    if problems:
-        raise ModelError(f"architecture '{architecture.name}': {'; '.join(problems)}")
-    task = open_task(job.case, folder)
-    return task, task.spec(job.case.sequence_length), architecture, hyperparameters
-
-
-def build_subject(job: Job, *, seed: int, inputs: bool = True) -> Subject:
-    """Build the model on its device in its precision, with made inputs unless they come from real data."""
-    task, spec, architecture, hyperparameters = _parts(job)
-    case, device = job.case, torch.device(job.case.device)
-    torch.manual_seed(seed)
-    model = architecture.build(spec, hyperparameters)
-    dtype = CASTS.get(case.precision) if WORKLOADS.get(case.workload).casts_weights else None
-    model = model.to(device, dtype)
-    batches = _inputs(task, spec, case.batch_size, job.seed, device, dtype) if inputs else ()
-    return Subject(
-        case=case, task=task, spec=spec, architecture=architecture, model=model, device=device, batches=batches
-    )
-
-
-def _inputs(
-    task: Task, spec: Spec, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype | None
-) -> tuple[Batch, ...]:
-    first = task.random_batch(spec, batch_size, seed)
-    sets = ROTATED_SETS if first.inputs.nbytes * ROTATED_SETS <= ROTATED_BYTES else 1
-    rest = [task.random_batch(spec, batch_size, seed + place) for place in range(1, sets)]
-    return tuple(batch.to(device, dtype) for batch in (first, *rest))
-
-
-def _measured(job: Job) -> Measured:
-    subject = build_subject(job, seed=job.seed)
-    prepare = WORKLOADS.get(job.case.workload).prepare
-    if prepare is None:
-        raise ModelError(f"workload '{job.case.workload}' is trained, not timed")
-    return prepare(subject)
-
-
 def _preflight(job: Job) -> Preflight:
     began = time.monotonic()
-    task, spec, architecture, hyperparameters = _parts(job)
+    task, spec, architecture, hyperparameters = parts(job)
     red = check(architecture, task, spec, hyperparameters)
     with torch.device("cpu"):
         model = architecture.build(spec, hyperparameters)
@@ -129,12 +83,13 @@ def _preflight(job: Job) -> Preflight:
 
 def _pilot(job: Job) -> Pilot:
     began = time.monotonic()
-    measured, clock = _measured(job), clock_for(torch.device(job.case.device))
-    if not _is_finite(measured.call()):
+    subject, step = measured(job)
+    clock = clock_for(subject.device)
+    if not _is_finite(step.call()):
         reason = "the first result is not finite (NaN or infinity)"
         return Pilot(case_id=job.case.id, outcome=Outcome.DIVERGED, reason=reason, attempt=job.attempt)
-    warm = warm_up(clock, measured.call, job.measure)
-    iterations = calibrate(clock, measured.call, warm.call_s)
+    warm = warm_up(clock, step.call, job.measure)
+    iterations = calibrate(clock, step.call, warm.call_s, step.rotation)
     return Pilot(
         case_id=job.case.id,
         outcome=Outcome.OK,
@@ -155,11 +110,12 @@ def _trial(job: Job, forked: float) -> Trial:
     if job.iterations is None or job.samples is None:
         raise ModelError(f"case '{job.case.id}': a trial needs the iterations and samples of its pilot")
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    measured, clock = _measured(job), clock_for(torch.device(job.case.device))
+    subject, step = measured(job)
+    clock = clock_for(subject.device)
     start_s = time.monotonic() - forked
-    warm = warm_up(clock, measured.call, job.measure)
+    warm = warm_up(clock, step.call, job.measure)
     evidence = Evidence()
-    samples = collect(clock, measured.call, job.iterations, job.samples)
+    samples = collect(clock, step.call, job.iterations, job.samples)
     return Trial(
         case_id=job.case.id,
         round=job.round,
@@ -167,9 +123,10 @@ def _trial(job: Job, forked: float) -> Trial:
         started=started,
         samples_s=tuple(samples),
         iterations=job.iterations,
-        items=measured.items,
-        tokens=measured.tokens,
-        real_tokens=measured.real_tokens,
+        items=step.items,
+        tokens=step.tokens,
+        real_tokens=step.real_tokens,
+        state_bytes=step.state_bytes,
         start_s=start_s,
         first_call_s=warm.first_call_s,
         warmup_s=warm.seconds,
@@ -180,17 +137,40 @@ def _trial(job: Job, forked: float) -> Trial:
     )
 
 
-def _memory(job: Job) -> Memory:
+def _pass(job: Job) -> Pass:
     began = time.monotonic()
-    values = measure_memory(_measured(job).call, torch.device(job.case.device))
-    return Memory(
+    if job.passing is None:
+        raise ModelError(f"case '{job.case.id}': a pass needs its kind")
+    found = PASSES[job.passing](job)
+    return Pass(
         case_id=job.case.id,
-        outcome=Outcome.OK,
-        reason=TOO_SMALL if None in values.values() else "",
+        name=job.passing,
+        outcome=found.outcome,
+        reason=found.reason,
         attempt=job.attempt,
-        values=values,
+        values=found.values,
+        reasons=found.reasons,
+        samples_s=found.samples_s,
         wall_s=time.monotonic() - began,
     )
+
+
+def _probe(job: Job) -> Observation:
+    began = time.monotonic()
+    subject, step = measured(job)
+    for _ in range(2):  # optimizers make their state in the first step and need it beside everything else in the second
+        step.call()
+    if subject.device.type == "cuda":
+        torch.cuda.synchronize(subject.device)
+    return job.ended(Outcome.OK, "", time.monotonic() - began)
+
+
+def _ceiling(job: Job) -> Observation:
+    began = time.monotonic()
+    reached = measure_ceilings(torch.device(job.case.device), job.case.precision)
+    ended = job.ended(Outcome.OK, "", time.monotonic() - began)
+    assert isinstance(ended, Ceiling)
+    return replace(ended, flops_per_s=reached.flops_per_s, bytes_per_s=reached.bytes_per_s)
 
 
 def _fit(job: Job, send: Send) -> Observation:
@@ -198,7 +178,7 @@ def _fit(job: Job, send: Send) -> Observation:
     settings = job.case.fit
     if settings is None:
         raise ModelError(f"case '{job.case.id}': a fit needs its settings")
-    task, spec, architecture, _ = _parts(job)
+    task, spec, architecture, _ = parts(job)
 
     def tell(news: Epoch | str) -> None:
         send({"news": news} if isinstance(news, str) else {"observation": "epoch", "document": news})

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.records import End, Epoch, Fit, Memory, Observation, Pilot, Preflight, Trial
+from bench.observations import End, Epoch, Fit, Observation, Pass, Pilot, Preflight, Trial
 from bench.store import RunFolder, open_run, run_folders
 
 NAMES = ("case_id", "task_key", "variant_id", "round", "attempt", "seed", "fold", "learning_rate", "epoch")
@@ -64,7 +64,7 @@ def kill_group_and_resume(folder: Path, suite: str, after_s: float) -> RunFolder
     whole = open_run(path)
     assert whole.complete, "the run is not complete after --resume"
     assert whole.observations[: len(before)] == before, "something that was finished is lost"
-    measured = (Preflight, Pilot, Memory, Trial, Epoch, Fit)
+    measured = (Preflight, Pilot, Pass, Trial, Epoch, Fit)
     counts = Counter(key(one) for one in whole.observations if isinstance(one, measured))
     assert set(counts.values()) == {1}, f"measured twice: {[name for name, count in counts.items() if count > 1]}"
     for result in whole.results():

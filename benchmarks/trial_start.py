@@ -14,7 +14,8 @@ from statistics import median, quantiles
 
 from bench.executors.local import Server
 from bench.jobs import Job, JobKind
-from bench.records import Case, Measure, Trial, Variant
+from bench.observations import Trial
+from bench.records import Case, Measure, Variant
 
 CASE = Case(
     id="tabular/mlp/inference",
@@ -32,7 +33,7 @@ JOB = Job(kind=JobKind.TRIAL, case=CASE, measure=Measure(warmup_s=0, warmup_call
 
 def spawned(launched: float, answers: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
     """What a process of `multiprocessing`'s spawn method does before its first call: import torch, build, make inputs."""
-    from bench.worker import build_subject
+    from bench.subjects import build_subject
 
     subject = build_subject(JOB, seed=0)
     elapsed = time.monotonic() - launched

@@ -9,27 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.codec import digest
-from bench.records import (
-    Case,
-    CaseResult,
-    Epoch,
-    Fit,
-    FitSettings,
-    Machine,
-    Measure,
-    Memory,
-    Observation,
-    OperatingPoint,
-    Outcome,
-    Pilot,
-    Plan,
-    Preflight,
-    Run,
-    Stopped,
-    Trial,
-    Variant,
-    gather,
-)
+from bench.observations import CaseResult, Epoch, Fit, Observation, Pass, Pilot, Preflight, Stopped, Trial, gather
+from bench.records import Case, FitSettings, Machine, Measure, OperatingPoint, Outcome, PassKind, Plan, Run, Variant
 
 LABELS = ("nbow", "rnn", "lstm", "BiLSTM x2", "gru", "textcnn", "transformer", "<script>alert(1)</script>")
 LENGTHS = (64, 128, 256, 512)
@@ -102,7 +83,7 @@ def made_quick_run() -> tuple[Run, list[CaseResult]]:
         cases=tuple(cases),
         seeds=(0,),
         folds={"images": 5},
-        measure=Measure(min_rounds=3, target=0.05, memory=False),
+        measure=Measure(min_rounds=3, target=0.05, passes=()),
         operating_point=OperatingPoint(batch_size=32),
     )
     seen = [
@@ -212,11 +193,11 @@ def _timing(plan: Plan, case: Case, trials: int) -> Iterator[Observation]:
             first_call_s=9 * latency,
             steady=not (label == "textcnn" and length == 64 and training),
         )
-    if plan.measure.memory:
+    if PassKind.MEMORY in plan.measure.passes:
         wide = {"nbow": 0.2, "rnn": 0.5, "textcnn": 1.6, "BiLSTM x2": 3.1, "transformer": (length or 64) / 40}
         share = wide.get(label, 1 + _TRAITS[label][3] / 4)
         peak = 2**20 * (4 + share * batch * (length or 1) / 64 * (3 if training else 1))
-        yield Memory(case_id=case.id, outcome=Outcome.OK, values={"peak_rss_bytes": round(peak)})
+        yield Pass(case_id=case.id, name=PassKind.MEMORY, outcome=Outcome.OK, values={"peak_rss_bytes": round(peak)})
     yield Stopped(case_id=case.id, criterion="precision")
 
 

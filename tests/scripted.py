@@ -6,23 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.jobs import Job, JobKind
-from bench.records import (
-    Case,
-    Epoch,
-    Fit,
-    FitSettings,
-    Machine,
-    Measure,
-    Memory,
-    Observation,
-    Outcome,
-    Pilot,
-    Plan,
-    Preflight,
-    Run,
-    Trial,
-    Variant,
-)
+from bench.observations import Epoch, Fit, Observation, Pass, Pilot, Preflight, Trial
+from bench.records import Case, FitSettings, Machine, Measure, Outcome, PassKind, Plan, Run, Variant
 from bench.sampling import Call
 
 
@@ -68,7 +53,7 @@ def run_of(*cases: Case, measure: Measure | None = None, seeds: tuple[int, ...] 
         cases=cases,
         seeds=seeds,
         folds={"imdb": folds} if folds else {},
-        measure=measure or Measure(min_rounds=3, max_rounds=5),
+        measure=measure or Measure(min_rounds=3, max_rounds=5, passes=(PassKind.MEMORY,)),
     )
     machine = Machine(name="a machine", hard={"cpu": "a"}, soft={})
     return Run(run_id="20260102T030405Z-made-abcdef", created="2026-01-02T03:04:05", plan=plan, machine=machine, seed=7)
@@ -114,8 +99,14 @@ def usual(job: Job) -> list[Observation | str]:
             return [Preflight(**key, outcome=Outcome.OK, parameters=1000, weights_bytes=4000, wall_s=0.1)]
         case JobKind.PILOT:
             return [Pilot(case_id=case_id, outcome=Outcome.OK, iterations=4, samples=10, call_s=0.001, wall_s=0.5)]
-        case JobKind.MEMORY:
-            return [Memory(case_id=case_id, outcome=Outcome.OK, values={"peak_rss_bytes": 1e6}, wall_s=0.1)]
+        case JobKind.PASS:
+            assert job.passing is not None
+            values = {"peak_rss_bytes": 1e6} if job.passing is PassKind.MEMORY else {}
+            return [Pass(case_id=case_id, name=job.passing, outcome=Outcome.OK, values=values, wall_s=0.1)]
+        case JobKind.PROBE:
+            return [job.ended(Outcome.OK if job.case.batch_size <= 100 else Outcome.OUT_OF_MEMORY, "", 0.1)]
+        case JobKind.CEILING:
+            return [job.ended(Outcome.OK, "", 0.1)]
         case JobKind.TRIAL:
             return [trial(job)]
         case JobKind.FIT:

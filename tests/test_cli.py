@@ -17,7 +17,8 @@ from bench.cli import main
 from bench.cli.outcomes import SEVERITY, worst
 from bench.cli.run import with_resume_value
 from bench.errors import BenchError, ExitCode, SuiteError
-from bench.records import End, Fit, Observation, Outcome, Run, Trial
+from bench.observations import End, Fit, Observation, Trial
+from bench.records import Outcome, Run
 
 SUITE = """
 name = "one"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Fit, Outcome, Trial
+from bench.observations import Fit, Trial
+from bench.records import Outcome
 from bench.store import RunFolder, open_run, run_folders
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")]

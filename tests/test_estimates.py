@@ -8,7 +8,8 @@ import pytest
 from scripted import case
 
 from bench.estimates import estimates, flags, half_width, item_interval
-from bench.records import CaseResult, Fit, FitSettings, Measure, Memory, Outcome, Preflight, Trial
+from bench.observations import CaseResult, Fit, Pass, Preflight, Trial
+from bench.records import FitSettings, Measure, Outcome, PassKind
 from bench.stats import IntervalKind, wilson
 
 
@@ -58,16 +59,22 @@ def test_the_half_width_is_the_wider_of_p10_and_median() -> None:
 def test_memory_and_size_come_from_their_own_observations() -> None:
     preflight = Preflight(task_key="imdb", variant_id="v", outcome=Outcome.OK, parameters=10, weights_bytes=40)
     memory = (
-        Memory(case_id="c", outcome=Outcome.FAILED, reason="?"),
-        Memory(case_id="c", outcome=Outcome.OK, attempt=1, values={"peak_rss_bytes": 5.0}),
+        Pass(case_id="c", name=PassKind.MEMORY, outcome=Outcome.FAILED, reason="?"),
+        Pass(case_id="c", name=PassKind.MEMORY, outcome=Outcome.OK, attempt=1, values={"peak_rss_bytes": 5.0}),
     )
-    found = estimates(replace(RESULT, preflight=preflight, memory=memory))
+    found = estimates(replace(RESULT, preflight=preflight, passes=memory))
     assert (found["parameters"].value, found["weights_bytes"].value, found["peak_rss_bytes"].value) == (10, 40, 5)
 
 
 def test_a_memory_that_cannot_be_told_keeps_its_reason() -> None:
-    memory = Memory(case_id="c", outcome=Outcome.OK, reason="too small", values={"peak_rss_bytes": None})
-    found = estimates(replace(RESULT, memory=(memory,)))["peak_rss_bytes"]
+    memory = Pass(
+        case_id="c",
+        name=PassKind.MEMORY,
+        outcome=Outcome.OK,
+        reasons={"peak_rss_bytes": "too small"},
+        values={"peak_rss_bytes": None},
+    )
+    found = estimates(replace(RESULT, passes=(memory,)))["peak_rss_bytes"]
     assert (found.value, found.reason) == (None, "too small")
 
 

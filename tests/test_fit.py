@@ -13,7 +13,8 @@ from scripted import case
 from torch import nn
 
 from bench.architectures import ARCHITECTURES
-from bench.records import Epoch, Fit, FitSettings, Outcome
+from bench.observations import Epoch, Fit
+from bench.records import FitSettings, Outcome
 from bench.tasks import Data
 from bench.workloads import Subject
 from bench.workloads.fit import FitRun, fit

@@ -14,7 +14,8 @@ from made_run import golden, made_quick_run, made_run
 
 from bench import frames
 from bench.errors import UsageError
-from bench.records import Memory, Outcome
+from bench.observations import Pass
+from bench.records import Outcome, PassKind
 from bench.report import FORMATS
 
 # fmt: off
@@ -85,8 +86,8 @@ def test_doubts_are_told_in_full() -> None:
 def test_a_memory_pass_that_failed_has_a_row() -> None:
     run, results = made_run(("lstm",))
     result = results[0]
-    failed = Memory(case_id=result.case.id, outcome=Outcome.OUT_OF_MEMORY, reason="too big")
-    changed = replace(result, memory=(failed,))
+    failed = Pass(case_id=result.case.id, name=PassKind.MEMORY, outcome=Outcome.OUT_OF_MEMORY, reason="too big")
+    changed = replace(result, passes=(failed,))
     (row,) = [row for row in frames.rows(run, [changed]) if row["metric"] == "peak_rss_bytes"]
     assert (row["value"], row["outcome"], row["reason"]) == (None, "out_of_memory", "too big")
 

@@ -12,8 +12,9 @@ from itertools import pairwise
 import pytest
 from made_run import LABELS, made_quick_run, made_run
 
+from bench.observations import CaseResult, Trial
 from bench.quantity import Unit
-from bench.records import CaseResult, Outcome, Trial
+from bench.records import METHOD_VERSION, SCHEMA_VERSION, Outcome
 from bench.report import FORMATS, render
 from bench.report.drawing import spread
 from bench.report.scales import measured_scale, swept_scale
@@ -117,7 +118,7 @@ def test_every_part_is_there() -> None:
         "Maas 2011 <b>fetch</b>, never commit",
         "Made Processor 3000",
         "2.13.0+cpu",
-        "schema 1, method 1",
+        f"schema {SCHEMA_VERSION}, method {METHOD_VERSION}",
         "commit 0123456789",
         "Accuracy against throughput",
         "Throughput over sequence length",
@@ -139,9 +140,9 @@ def test_marked_cases_are_hollow() -> None:
 
 def test_a_page_is_made_of_whatever_there_is() -> None:
     run, results = made_run(("lstm", "gru"), lengths=(64,))
-    nothing = [replace(r, preflight=None, pilots=(), trials=(), memory=(), epochs=(), fits=()) for r in results]
+    nothing = [replace(r, preflight=None, pilots=(), trials=(), passes=(), epochs=(), fits=()) for r in results]
     failed = [
-        replace(r, trials=(Trial(case_id=r.case.id, round=0, outcome=Outcome.FAILED, reason="no"),), fits=(), memory=())
+        replace(r, trials=(Trial(case_id=r.case.id, round=0, outcome=Outcome.FAILED, reason="no"),), fits=(), passes=())
         for r in results
     ]
     single = [replace(r, trials=r.trials[:1], fits=r.fits[:1], epochs=r.epochs[:1]) for r in results]
@@ -227,8 +228,8 @@ def test_a_memory_too_small_to_be_seen_is_said_and_nobody_is_called_the_smallest
     def unseen(result: CaseResult) -> CaseResult:
         if result.case.variant.label != "nbow":
             return result
-        passes = (replace(one, values={"peak_rss_bytes": None}, reason="below 256 KiB") for one in result.memory)
-        return replace(result, memory=tuple(passes))
+        passes = (replace(one, values={"peak_rss_bytes": None}) for one in result.passes)
+        return replace(result, passes=tuple(passes))
 
     before, after = render([(run, results)]), render([(run, [unseen(result) for result in results])])
     assert "too small" in after

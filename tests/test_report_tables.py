@@ -79,7 +79,7 @@ def test_outcomes_are_told_in_words() -> None:
 
 def test_tables_fill_while_a_run_goes_on() -> None:
     run, results = made_run()
-    empty = [replace(result, preflight=None, pilots=(), trials=(), memory=(), epochs=(), fits=()) for result in results]
+    empty = [replace(result, preflight=None, pilots=(), trials=(), passes=(), epochs=(), fits=()) for result in results]
     (table,) = league(run, empty)
     filled = {cell.text for row in table.rows for cell in row.cells}
     assert filled == {"…", ""}

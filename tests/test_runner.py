@@ -10,23 +10,9 @@ import pytest
 from scripted import ScriptedServer, case, run_of, trial, usual
 
 from bench.jobs import Job, JobKind
+from bench.observations import End, Epoch, Fit, Observation, Pass, Pilot, Preflight, Stopped, Trial, gather
 from bench.progress import Progress
-from bench.records import (
-    End,
-    Epoch,
-    Fit,
-    FitSettings,
-    Measure,
-    Memory,
-    Observation,
-    Outcome,
-    Pilot,
-    Preflight,
-    Run,
-    Stopped,
-    Trial,
-    gather,
-)
+from bench.records import FitSettings, Measure, Outcome, Run
 from bench.runner import measure
 
 FIT = FitSettings(epochs=1, batch_size=8)
@@ -44,7 +30,7 @@ def test_a_run_goes_from_preflight_to_fits_and_ends(tmp_path: Path) -> None:
     server = ScriptedServer()
     observed = observe(run, server, tmp_path)
     kinds = [type(one) for one in observed]
-    assert kinds == [Preflight, Pilot, Memory, Trial, Trial, Trial, Stopped, Epoch, Fit, End]
+    assert kinds == [Preflight, Pilot, Pass, Trial, Trial, Trial, Stopped, Epoch, Fit, End]
     # one server to get ready, one a round, one a fit; none left
     assert server.started == 5
     assert server.running == 0

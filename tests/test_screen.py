@@ -13,8 +13,9 @@ from rich.console import Console
 
 from bench.cli import screen
 from bench.cli.screen import DRAWING_SHARE, FIT_REDRAW_S, REDRAW_S, LiveScreen, PlainScreen, console, summary
+from bench.observations import CaseResult, Fit, Trial
 from bench.progress import Progress
-from bench.records import CaseResult, Fit, Outcome, Run, Trial
+from bench.records import Outcome, Run
 from bench.store import RunFolder
 
 Made = tuple[Run, list[CaseResult]]

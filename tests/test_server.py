@@ -18,7 +18,8 @@ import pytest
 
 from bench.executors.local import Server
 from bench.jobs import Job, JobKind
-from bench.records import Case, Fit, FitSettings, Measure, Memory, Outcome, Pilot, Preflight, Trial, Variant
+from bench.observations import Fit, Pass, Pilot, Preflight, Trial
+from bench.records import Case, FitSettings, Measure, Outcome, PassKind, Variant
 from benchmarks.survival import still_running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
@@ -74,8 +75,8 @@ def test_a_memory_pass_sees_at_least_what_a_step_must_allocate(server: Server, w
         batch_size=4096,
         variant=Variant(architecture="mlp", label="mlp", hyperparameters={"hidden_dim": 1024}),
     )
-    (memory,) = server.run(job(JobKind.MEMORY, wide))
-    assert isinstance(memory, Memory)
+    (memory,) = server.run(job(JobKind.PASS, wide, passing=PassKind.MEMORY))
+    assert isinstance(memory, Pass)
     assert memory.outcome is Outcome.OK, memory.reason
     hidden_bytes = 4096 * 1024 * 4
     assert hidden_bytes * 0.9 <= memory.values["peak_rss_bytes"] <= hidden_bytes * 6

@@ -12,7 +12,8 @@ import pytest
 from scripted import case, run_of
 
 from bench.errors import NotComparableError, StoreError, UsageError
-from bench.records import SCHEMA_VERSION, End, Machine, Outcome, Pilot, Trial
+from bench.observations import End, Pilot, Trial
+from bench.records import SCHEMA_VERSION, Machine, Outcome
 from bench.store import compatible, create, find, open_run, run_folders, run_id
 
 PILOT = Pilot(case_id="imdb/lstm/inference", outcome=Outcome.OK, iterations=4, samples=10, call_s=0.25)

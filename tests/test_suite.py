@@ -9,6 +9,7 @@ import pytest
 
 from bench import suite
 from bench.errors import SuiteError, UsageError
+from bench.records import PassKind
 from bench.suite import LARGEST_FILE_BYTES, catalogue, find, load, parse_duration
 from bench.suite_check import _TABLES, _keys, read
 from bench.workloads.training import OPTIMIZERS
@@ -128,12 +129,12 @@ def test_hyperparameters_are_the_further_keys_of_an_entry(tmp_path):
 def test_measure_and_fit_become_records(tmp_path):
     text = (
         SMALL
-        + 'clip_norm = 0\n[measure]\nbudget = "2m"\nwarmup = 0.5\nmin_rounds = 3\nfit_timeout = "1h"\nmemory = false\n'
+        + 'clip_norm = 0\n[measure]\nbudget = "2m"\nwarmup = 0.5\nmin_rounds = 3\nfit_timeout = "1h"\npasses = ["memory"]\n'
     )
     content = load(written(tmp_path, text)).content
     record = content.measure.record()
     assert (record.budget_s, record.warmup_s, record.min_rounds, record.fit_timeout_s) == (120, 0.5, 3, 3600)
-    assert record.memory is False
+    assert record.passes == (PassKind.MEMORY,)
     assert record.max_rounds == 20
     assert content.accuracy.settings().clip_norm is None
     assert content.accuracy.settings().learning_rates == (1e-3,)

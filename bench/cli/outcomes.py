@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bench.errors import ExitCode
 from bench.estimates import good_fits, good_trials
-from bench.records import CaseResult, Outcome
+from bench.observations import CaseResult
+from bench.records import Outcome
 
 SEVERITY = (
     ExitCode.INTERRUPTED,

@@ -90,7 +90,7 @@ def _chance(case: Case, run: Run) -> float | None:
     """What a predictor that knows nothing scores; None where the task, its file or torch is not on this machine."""
     if find_spec("torch") is None:
         return None
-    from bench.worker import open_task
+    from bench.subjects import open_task
 
     try:
         return open_task(case, Path(run.plan.folder).expanduser()).chance

@@ -23,8 +23,9 @@ from rich.text import Text
 
 from bench.cli.outcomes import is_incomplete
 from bench.cli.tables import meanings, shown
+from bench.observations import CaseResult, Fit, Observation
 from bench.quantity import format_duration
-from bench.records import Case, CaseResult, Fit, Observation, Outcome
+from bench.records import Case, Outcome
 from bench.report.league import league, speed
 
 if TYPE_CHECKING:

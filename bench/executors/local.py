@@ -19,7 +19,8 @@ from typing import Any
 from bench.codec import dumps, from_json
 from bench.errors import WorkerError
 from bench.jobs import Job
-from bench.records import OBSERVATIONS, Observation, Outcome
+from bench.observations import OBSERVATIONS, Observation
+from bench.records import Outcome
 
 START_TIMEOUT_S = 120.0
 # after a kill the kernel has this long to let the child go

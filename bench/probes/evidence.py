@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.probes.machine import cores
+from bench.probes.priority import priority
+
 _STAT = Path("/proc/stat")
 
 
@@ -47,4 +50,6 @@ class Evidence:
             "foreign_cpu_s": max(0.0, after.busy_s - before.busy_s - cpu_s),
             "steal_s": after.steal_s - before.steal_s,
             "involuntary_switches": after.switches - before.switches,
+            "nice": priority(),
+            "cores": cores(),
         }

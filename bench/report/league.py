@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench import estimates
+from bench.observations import CaseResult
 from bench.quantity import Unit
-from bench.records import CaseResult, Run
+from bench.records import PassKind, Run
 from bench.report import view as views
 from bench.report.grids import speed_of
 from bench.report.ranking import widest
@@ -93,7 +94,7 @@ def _speed_columns(view: View, cases: Sequence[Shown | None]) -> list[tuple[Colu
         (Column(title="throughput"), metric_column(cases, "throughput_items_per_s")),
         (Column(title="latency"), [latency_cell(shown) if shown else empty() for shown in cases]),
     ]
-    if view.run.plan.measure.memory:
+    if PassKind.MEMORY in view.run.plan.measure.passes:
         columns.append((Column(title="peak memory"), memory_column(view, cases)))
     return columns
 

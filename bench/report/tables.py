@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bench.quantity import Better, Unit, format_half_width, format_value
+from bench.records import PassKind
 from bench.report import view as views
 from bench.report.ranking import leaders, tolerated
 from bench.report.view import Shown, View
@@ -107,11 +108,11 @@ def memory_cell(view: View, shown: Shown) -> Cell:
     """The peak memory of a case, or what became of measuring it."""
     if shown.memory is not None:
         return value_cell(shown.memory, Unit.BYTES)
-    if not shown.good or not view.run.plan.measure.memory:
+    if not shown.good or PassKind.MEMORY not in view.run.plan.measure.passes:
         return empty()
     if shown.memory_outcome is not None:
         return Cell(text=views.outcome_words(shown.memory_outcome), kind=CellKind.OUTCOME)
-    if shown.result.memory:
+    if shown.result.attempts(PassKind.MEMORY):
         return Cell(text="too small", kind=CellKind.OUTCOME)
     return Cell(text=PENDING, kind=CellKind.PENDING)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from bench import estimates
 from bench.frames import failed_memory, headline, memory_metric
+from bench.observations import CaseResult
 from bench.quantity import METRICS, Better, Metric, Unit, format_half_width, format_value
-from bench.records import Case, CaseResult, Outcome, Run, Variant
+from bench.records import Case, Outcome, Run, Variant
 from bench.stats import Estimate
 
 _FLAGS = {

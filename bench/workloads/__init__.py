@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from bench.architectures import Architecture
 from bench.batch import Batch
 from bench.records import Case
 from bench.registry import Registry
+from bench.sampling import Call, MarkedCall
 from bench.spec import Spec
 from bench.tasks import Task
 
@@ -31,17 +35,38 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What the clock calls, and what one call gets through."""
+    """What the clock calls, and what one call gets through.
 
-    call: Callable[[], object]
+    Attributes:
+        tokens, real_tokens: positions of one call, the mean over the batches that are rotated.
+        rotation: calls after which the same batch comes again; a sample holds whole rotations.
+        marked: the same call, telling which of its parts has ended; None where it has none.
+        optimizers: what the call steps, for what they keep.
+        state_bytes: what is carried from one call to the next; None where nothing is.
+    """
+
+    call: Call
     items: int
-    tokens: int | None = None
-    real_tokens: int | None = None
+    tokens: float | None = None
+    real_tokens: float | None = None
+    rotation: int = 1
+    marked: MarkedCall | None = None
+    optimizers: tuple[Optimizer, ...] = ()
+    state_bytes: int | None = None
 
     @classmethod
-    def of(cls, call: Callable[[], object], batch: Batch) -> Measured:
-        """A call that gets through one batch."""
-        return cls(call=call, items=batch.items, tokens=batch.tokens, real_tokens=batch.real_tokens)
+    def of(cls, call: Call, batches: Sequence[Batch], **more: Any) -> Measured:
+        """A call that gets through one batch after another, and begins again."""
+        lengths = batches[0].tokens is not None
+        return cls(
+            call=call,
+            items=batches[0].items,
+            tokens=fmean(batch.tokens or 0 for batch in batches) if lengths else None,
+            real_tokens=fmean(batch.real_tokens or 0 for batch in batches) if lengths else None,
+            # full batches cost the same: only then may a sample end anywhere in the rotation
+            rotation=1 if batches[0].lengths is None else len(batches),
+            **more,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

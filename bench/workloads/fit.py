@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from bench.batch import Batch
-from bench.records import Epoch, Fit, FitSettings, Outcome
+from bench.observations import Epoch, Fit
+from bench.records import FitSettings, Outcome
 from bench.tasks import Data, Evaluation, Examples
 from bench.workloads import WORKLOADS, Subject, Workload
 from bench.workloads.training import Step, build_step

@@ -18,7 +18,7 @@ def _prepare(subject: Subject) -> Measured:
     def call() -> object:
         return forward(model, next(batches), spec)
 
-    return Measured.of(call, subject.batches[0])
+    return Measured.of(call, subject.batches)
 
 
 WORKLOADS.register(

@@ -13,11 +13,16 @@ from torch.optim import Optimizer
 from bench.architectures import Phase
 from bench.batch import Batch, forward
 from bench.records import FitSettings
+from bench.sampling import Mark
 from bench.workloads import TIMED_AXES, TIMED_METRICS, WORKLOADS, Measured, Subject, Workload
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 SPEED_SETTINGS = FitSettings(epochs=1, batch_size=1, clip_norm=None)
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+def _unmarked(_: str) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +37,22 @@ class Step:
     device_type: str
     scaler: torch.amp.GradScaler
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """Take the step on a batch that is on the model's device."""
+    def __call__(self, batch: Batch, mark: Mark = _unmarked) -> Tensor:
+        """Take the step on a batch that is on the model's device, and mark its parts: `forward`, `backward`, `optimizer`."""
         for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
             self.model.zero_grad(set_to_none=True)
+            mark("optimizer")
             with torch.autocast(self.device_type, dtype=self.autocast, enabled=self.autocast is not None):
                 loss = phase.loss(self.model, batch)
+            mark("forward")
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            mark("backward")
             if self.clip_norm is not None:
                 self.scaler.unscale_(optimizer)
                 nn.utils.clip_grad_norm_(phase.parameters, self.clip_norm)
             self.scaler.step(optimizer)
             self.scaler.update()
+            mark("optimizer")
         return loss.detach()
 
 
@@ -78,7 +87,12 @@ def _prepare(subject: Subject) -> Measured:
     subject.model.train()
     step = build_step(subject, SPEED_SETTINGS, SPEED_SETTINGS.learning_rates[0])
     batches = cycle(subject.batches)
-    return Measured.of(lambda: step(next(batches)), subject.batches[0])
+    return Measured.of(
+        lambda: step(next(batches)),
+        subject.batches,
+        marked=lambda mark: step(next(batches), mark),
+        optimizers=step.optimizers,
+    )
 
 
 WORKLOADS.register(
