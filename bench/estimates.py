@@ -12,18 +12,15 @@ from bench.observations import CaseResult, Fit, Pass, Trial
 from bench.quantity import METRICS
 from bench.records import Measure, Outcome, PassKind
 from bench.stats import Estimate, IntervalKind, log_t_estimate, mean_t_estimate, quantile, relative_half_width, wilson
+from bench.trust import good_trials, undisturbed, used_trials
 
 NOISY_SPREAD = 0.15
+MARGIN = 0.03
 # fewer single calls say nothing about a tail: twenty must lie beyond p90, ten beyond p99
 P90_CALLS = 200
 P99_CALLS = 1000
 _ONE_PASS = "seen in one process, so without an interval"
 FEW_TRIALS = 5
-
-
-def good_trials(result: CaseResult) -> list[Trial]:
-    """The trials that count: ended well, with samples."""
-    return [trial for trial in result.trials if trial.outcome is Outcome.OK and trial.samples_s]
 
 
 def good_fits(result: CaseResult) -> list[Fit]:
@@ -33,7 +30,7 @@ def good_fits(result: CaseResult) -> list[Fit]:
 
 def half_width(result: CaseResult) -> float | None:
     """The wider of the relative half-widths of p10 and median over trials, which the stopping rule looks at."""
-    trials = good_trials(result)
+    trials = used_trials(result)
     widths = [relative_half_width([quantile(trial.samples_s, share) for trial in trials]) for share in (0.1, 0.5)]
     return max((width for width in widths if width is not None), default=None)
 
@@ -45,7 +42,7 @@ def estimates(result: CaseResult) -> dict[str, Estimate]:
         found["parameters"] = Estimate(value=result.preflight.parameters)
     if result.preflight is not None and result.preflight.weights_bytes is not None:
         found["weights_bytes"] = Estimate(value=result.preflight.weights_bytes)
-    trials = good_trials(result)
+    trials = used_trials(result)
     if trials:
         found |= _times(trials)
     for one in result.passes:
@@ -139,13 +136,32 @@ def item_interval(result: CaseResult) -> Estimate | None:
     return Estimate(value=correct / total, low=low, high=high, interval=IntervalKind.WILSON95)
 
 
+def latency_of_all(result: CaseResult) -> Estimate | None:
+    """The latency over every good trial, the disturbed ones included; None without trials."""
+    trials = good_trials(result)
+    return _over(trials, lambda trial: quantile(trial.samples_s, 0.5)) if trials else None
+
+
+def rejection_matters(result: CaseResult) -> bool:
+    """Whether leaving disturbed trials out moves the latency by more than `MARGIN`: then neither figure decides anything."""
+    every, used = latency_of_all(result), used_trials(result)
+    if every is None or every.value is None or not used:
+        return False
+    without = quantile([quantile(trial.samples_s, 0.5) for trial in used], 0.5)
+    return abs(without / every.value - 1) > MARGIN
+
+
 def flags(result: CaseResult, measure: Measure) -> tuple[str, ...]:
     """The doubts about a case, in words: tables and charts mark every case that has one."""
     found: list[str] = []
     if result.preflight is not None and result.preflight.red:
         found.append(f"contract_red: {', '.join(result.preflight.red)}")
-    trials = good_trials(result)
+    trials = used_trials(result)
     if trials:
+        if not undisturbed(result):
+            found.append(f"disturbed: every one of {len(trials)} trials")
+        if rejection_matters(result):
+            found.append("rejection_matters")
         if len(trials) < FEW_TRIALS:
             found.append(f"few_trials: {len(trials)}")
         if any(trial.steady is False for trial in trials):

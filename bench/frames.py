@@ -15,6 +15,7 @@ from bench.observations import CaseResult, Pass
 from bench.quantity import METRICS
 from bench.records import Case, Outcome, PassKind, Run
 from bench.stats import Estimate, IntervalKind
+from bench.trust import used_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ def _told(name: str, estimate: Estimate) -> dict[str, Json]:
 
 
 def _end(run: Run, result: CaseResult) -> dict[str, Json]:
-    trials = estimates.good_trials(result)
+    trials = used_trials(result)
     timed = result.case.fit is None
     return {
         "trials": len(trials) if timed else None,

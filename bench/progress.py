@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.estimates import good_trials
 from bench.jobs import passes_of
 from bench.observations import CaseResult, Epoch, Fit, Observation
-from bench.records import Case, Plan
+from bench.records import Case, Outcome, PassKind, Plan
+from bench.trust import undisturbed
 
 # a fresh server imports torch before its first job
 SERVER_S = 2.0
@@ -71,14 +71,33 @@ def _speed_left(plan: Plan, results: Mapping[str, CaseResult], speed_s: float) -
     if any(not result.pilots for result in unfinished):
         return None
     measure = plan.measure
-    a_round = SERVER_S + sum(_trial_s(result) for result in unfinished)
-    rounds = max(measure.max_rounds - len(good_trials(result)) for result in unfinished)
-    left = max(0, rounds) * a_round
+    a_round = SERVER_S + sum(trial_s(result) for result in unfinished)
+    trials = [max(0, measure.max_rounds - len(undisturbed(result))) for result in unfinished]
+    passes = _passes_left(plan, results)
+    left = max(trials) * SERVER_S + sum(
+        count * trial_s(result) for count, result in zip(trials, unfinished, strict=True)
+    )
     # a budget ends at the end of a round
-    return left if measure.budget_s is None else min(left, max(0.0, measure.budget_s - speed_s) + a_round)
+    return passes + (left if measure.budget_s is None else min(left, max(0.0, measure.budget_s - speed_s) + a_round))
 
 
-def _trial_s(result: CaseResult) -> float:
+def _passes_left(plan: Plan, results: Mapping[str, CaseResult]) -> float:
+    """Seconds of the passes that have not been tried: each as long as its kind took so far, or as the case's pilot."""
+    seen: dict[PassKind, list[float]] = {}
+    for result in results.values():
+        for one in result.passes:
+            seen.setdefault(one.name, []).append(one.wall_s or 0.0)
+    return sum(
+        fmean(seen[kind]) if kind in seen else (result.pilots[-1].wall_s or 0.0)
+        for result in results.values()
+        if result.case.fit is None and result.pilots and result.pilots[-1].outcome is Outcome.OK
+        for kind in passes_of(result.case, plan.measure)
+        if not result.attempts(kind)
+    )
+
+
+def trial_s(result: CaseResult) -> float:
+    """Seconds that a trial of this case takes: the mean so far, or what its pilot took."""
     seen = [one.wall_s for one in (result.trials or result.pilots) if one.wall_s is not None]
     return fmean(seen) if seen else 0.0
 

@@ -6,6 +6,7 @@ what an interrupted run had observed, it goes on with exactly what is missing.
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 import zlib
@@ -13,14 +14,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from bench.estimates import good_trials, half_width
 from bench.jobs import Job, JobKind, passes_of
 from bench.observations import (
     CaseResult,
+    Ceiling,
     End,
     Epoch,
     Fit,
@@ -30,11 +30,11 @@ from bench.observations import (
     Preflight,
     Stopped,
     gather,
-    repeated_failure,
 )
 from bench.progress import Progress, fits_s, remaining_s, steps
-from bench.records import Case, Outcome, Run
-from bench.sampling import stop_criterion
+from bench.records import Case, Outcome, PassKind, Run
+from bench.rounds import affordable, cannot_run
+from bench.rounds import criterion as stopping
 
 ATTEMPTS = 2
 
@@ -116,6 +116,7 @@ class _Session:
         # each list is made when its turn comes: what may be calibrated depends on what has been checked by then
         yield from self._preflights()
         yield from self._pilots()
+        yield from self._ceilings()
         yield from self._passes()
 
     def _results(self) -> dict[str, CaseResult]:
@@ -150,10 +151,20 @@ class _Session:
             if _is_checked(results[case.id]) and _try_again(results[case.id].pilots)
         ]
 
+    def _ceilings(self) -> list[Job]:
+        """One for each setting of cases that are costed, timed in this run's own moment: machines change with their load."""
+        if PassKind.COST not in self._measure.passes:
+            return []
+        settings = {(case.device, case.precision, case.threads): case for case in self._cases(timed=True)}
+        for one in self._observed:
+            if isinstance(one, Ceiling):
+                settings.pop((one.device, one.precision, one.threads), None)
+        return [self._job(JobKind.CEILING, case) for case in settings.values()]
+
     def _passes(self) -> Iterator[Job]:
         results = self._results()
         for case in self._cases(timed=True):
-            if _cannot_run(results[case.id]):
+            if cannot_run(results[case.id]):
                 continue
             for kind in passes_of(case, self._measure):
                 attempts = results[case.id].attempts(kind)
@@ -163,12 +174,13 @@ class _Session:
 
     def rounds(self) -> Iterator[Event]:
         """Rounds of one trial of every unfinished case, each from a fresh server, until precise, capped or out of budget."""
-        for number in range(1, self._measure.max_rounds + ATTEMPTS):
+        for number in itertools.count(1):
             yield from self._stop(number)
             results = self._results()
-            open_cases = [case for case in self._cases(timed=True) if not results[case.id].criterion]
-            if not open_cases:
+            unfinished = [results[case.id] for case in self._cases(timed=True) if not results[case.id].criterion]
+            if not unfinished:
                 return
+            open_cases = [result.case for result in affordable(unfinished, self._left_s())]
             random.Random(f"{self._run.seed}/{number}").shuffle(open_cases)
             missing = [case for case in open_cases if all(one.round != number for one in results[case.id].trials)]
             yield from self._do([self._trial(case, results[case.id], number) for case in missing], f"round {number}")
@@ -180,14 +192,19 @@ class _Session:
             JobKind.TRIAL, case, seed=seed, round=number, iterations=pilot.iterations, samples=pilot.samples
         )
 
+    def _left_s(self) -> float | None:
+        """Seconds of the budget that are left; None without one."""
+        budget = self._measure.budget_s
+        return None if budget is None else budget - (self._now() - self._speed_began)
+
     def _stop(self, number: int) -> Iterator[Event]:
         """Say of every case that needs no further trial why it does not; `number` is the round about to begin."""
-        budget = self._measure.budget_s
-        spent = budget is not None and number > 1 and self._now() - self._speed_began >= budget
+        budget, left_s = self._measure.budget_s, self._left_s()
+        spent = left_s is not None and number > 1 and left_s <= 0
         for result in self._results().values():
             if result.case.fit is not None or result.case.skip or result.criterion:
                 continue
-            criterion = _criterion(result, self._run)
+            criterion = stopping(result, self._measure)
             begun = any(trial.round >= number for trial in result.trials)
             if criterion is None and spent and not begun:
                 criterion = f"budget of {budget:g} s spent"
@@ -227,7 +244,7 @@ class _Session:
         if first is None:
             return
         with self._start_server() as server:
-            for job in chain([first], waiting):
+            for job in itertools.chain([first], waiting):
                 detail = where or job.kind.value
                 yield self._progress(phase, job.case, detail)
                 for answer in server.run(job):
@@ -261,24 +278,6 @@ def _is_of(observation: Observation, case: Case, seed: int, fold: int | None) ->
 
 def _is_checked(result: CaseResult) -> bool:
     return result.preflight is not None and result.preflight.outcome is Outcome.OK
-
-
-def _cannot_run(result: CaseResult) -> str:
-    """Why a case has nothing to be sampled, or an empty text."""
-    if result.preflight is not None and result.preflight.outcome is not Outcome.OK:
-        return f"its model cannot be checked: {result.preflight.outcome.value}"
-    if result.case.fit is None and all(pilot.outcome is not Outcome.OK for pilot in result.pilots):
-        return f"no pilot ended well: {result.pilots[-1].outcome.value}" if result.pilots else "no pilot"
-    return ""
-
-
-def _criterion(result: CaseResult, run: Run) -> str | None:
-    if reason := _cannot_run(result):
-        return reason
-    failure = repeated_failure(result.trials)
-    if failure is not None:
-        return f"failed twice alike: {failure.outcome.value}"
-    return stop_criterion(half_width(result), len(good_trials(result)), run.plan.measure)
 
 
 def _seed(run: Run, case: Case, number: int) -> int:

@@ -135,10 +135,23 @@ def at_rest() -> Iterator[None]:
         gc.enable()
 
 
-def stop_criterion(half_width: float | None, trials: int, measure: Measure) -> str | None:
-    """Why a case needs no further trial, or None; looks at precision only, never at who is faster."""
-    if trials >= measure.min_rounds and half_width is not None and half_width <= measure.target:
+def stop_criterion(half_width: float | None, kept: int, taken: int, measure: Measure) -> str | None:
+    """Why a case needs no further trial, or None; looks at precision only, never at who is faster.
+
+    Args:
+        half_width: of the interval over the trials that figures are made of.
+        kept: trials that nothing speaks against.
+        taken: good trials in all; disturbed ones are repeated at most once each.
+        measure: the target, and the least and the most trials.
+    """
+    precise = half_width is not None and half_width <= measure.target
+    if precise and kept >= measure.min_rounds:
         return f"precision of {measure.target:.1%} reached"
-    if trials >= measure.max_rounds:
+    if kept >= measure.max_rounds:
         return f"cap of {measure.max_rounds} trials"
+    disturbed = taken - kept
+    if precise and taken >= 2 * measure.min_rounds:
+        return f"precision of {measure.target:.1%} reached, {disturbed} of {taken} trials disturbed"
+    if taken >= 2 * measure.max_rounds:
+        return f"cap of {taken} trials, {disturbed} of them disturbed"
     return None

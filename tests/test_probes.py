@@ -104,7 +104,7 @@ def test_evidence_tells_our_cpu_time_from_waiting() -> None:
     seen = evidence.seen()
     assert 0.05 <= seen["cpu_s"] < seen["wall_s"]
     assert seen["wall_s"] >= 0.15
-    assert set(seen) == {"wall_s", "cpu_s", "foreign_cpu_s", "steal_s", "involuntary_switches", "nice", "cores"}
+    assert set(seen) == {"wall_s", "cpu_s", "foreign_cpu_s", "steal_s", "involuntary_switches", "nice", "processors"}
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("tf32", True), ("bf16", False)])

@@ -8,7 +8,7 @@ import pytest
 from scripted import FakeClock
 
 from bench.records import Measure
-from bench.sampling import calibrate, collect, samples_per_trial, stop_criterion, warm_up
+from bench.sampling import calibrate, collect, samples_per_trial, single_calls, stop_criterion, warm_up
 
 MEASURE = Measure(warmup_s=0.2, warmup_calls=20, warmup_cap_s=3.0)
 
@@ -104,14 +104,44 @@ def test_quick_cases_take_more_samples_than_slow_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "trials", "found"),
+    ("width", "kept", "taken", "found"),
     [
-        (0.019, 5, "precision of 2.0% reached"),
-        (0.019, 4, None),
-        (0.021, 5, None),
-        (0.021, 20, "cap of 20 trials"),
-        (None, 5, None),
+        (0.019, 5, 5, "precision of 2.0% reached"),
+        (0.019, 4, 4, None),
+        (0.021, 5, 5, None),
+        (0.021, 20, 20, "cap of 20 trials"),
+        (None, 5, 5, None),
+        # disturbed trials are repeated, at most once each
+        (0.019, 4, 9, None),
+        (0.019, 4, 10, "precision of 2.0% reached, 6 of 10 trials disturbed"),
+        (0.021, 19, 39, None),
+        (0.021, 19, 40, "cap of 40 trials, 21 of them disturbed"),
+        (0.021, 20, 33, "cap of 20 trials"),
     ],
 )
-def test_stopping_looks_at_precision_and_the_cap_only(width: float | None, trials: int, found: str | None) -> None:
-    assert stop_criterion(width, trials, Measure()) == found
+def test_stopping_looks_at_precision_and_the_caps_only(
+    width: float | None, kept: int, taken: int, found: str | None
+) -> None:
+    assert stop_criterion(width, kept, taken, Measure()) == found
+
+
+def test_a_bimodal_call_is_steady_when_both_modes_are_in_every_window() -> None:
+    # windows of five calls hold two or three slow ones in turns: medians differ, and it is not steady
+    warm = warm_up(FakeClock([0.01, 0.02] * 500), nothing, MEASURE)
+    assert not warm.steady
+    # one slow call in five leaves every median alone
+    assert warm_up(FakeClock([0.01, 0.01, 0.01, 0.01, 0.02] * 500), nothing, MEASURE).steady
+
+
+def test_samples_over_batches_of_several_sizes_hold_whole_rotations() -> None:
+    # four batches of 1, 1, 1 and 5 ms: 2 ms on average, so one rotation of 8 ms is a sample
+    script = [0.001, 0.001, 0.001, 0.005] * 10
+    assert calibrate(FakeClock(script), nothing, 0.002, rotation=4) == 4
+    assert calibrate(FakeClock([1e-5]), nothing, 1e-5, rotation=4) == 200
+
+
+def test_single_calls_end_at_their_number_or_at_the_time() -> None:
+    assert len(single_calls(FakeClock([0.001]), nothing, 1000, 2.0)) == 1000
+    assert len(single_calls(FakeClock([0.5]), nothing, 1000, 2.0)) == 4
+    # one very slow call is kept, and the last
+    assert single_calls(FakeClock([0.001, 30.0]), nothing, 1000, 2.0) == [0.001, 30.0]

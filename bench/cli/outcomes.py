@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import ExitCode
-from bench.estimates import good_fits, good_trials
+from bench.estimates import good_fits
 from bench.observations import CaseResult
 from bench.records import Outcome
+from bench.trust import good_trials
 
 SEVERITY = (
     ExitCode.INTERRUPTED,

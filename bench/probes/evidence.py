@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.probes.machine import cores
 from bench.probes.priority import priority
 
 _STAT = Path("/proc/stat")
@@ -51,5 +50,5 @@ class Evidence:
             "steal_s": after.steal_s - before.steal_s,
             "involuntary_switches": after.switches - before.switches,
             "nice": priority(),
-            "cores": cores(),
+            "processors": os.cpu_count() or 1,
         }

@@ -24,6 +24,7 @@ from bench.report.tables import (
     value_cell,
 )
 from bench.report.view import Setting, Shown, View
+from bench.trust import used_trials
 
 Kind = tuple[str, Setting]
 """A workload in one setting of the seldom swept axes."""
@@ -99,7 +100,7 @@ _SPEED: tuple[Fact, ...] = (
     ("latency", lambda shown: latency_cell(shown)),
     ("first call", lambda shown: _plain(shown, "first_call_s")),
     ("peak memory", lambda shown: _plain(shown, memory_metric(shown.case))),
-    ("trials", lambda shown: Cell(text=str(len(estimates.good_trials(shown.result))))),
+    ("trials", lambda shown: Cell(text=str(len(used_trials(shown.result))))),
     ("stopped by", lambda shown: Cell(text=shown.result.criterion, kind=CellKind.WORDS)),
 )
 _MARKS: Fact = ("marks", lambda shown: marks_cell(shown))

@@ -15,6 +15,7 @@ from bench.report import view as views
 from bench.report.ranking import leaders, tolerated, widest
 from bench.report.view import Shown, View
 from bench.stats import Estimate
+from bench.trust import used_trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ def _who(contest: Contest, key: str) -> Markup:
 def notes(view: View) -> list[str]:
     """What a reader must know before trusting a figure: how few trials or seeds, and what is missing."""
     found: list[str] = []
-    trials = [len(estimates.good_trials(shown.result)) for shown in view.cases if shown.case.fit is None and shown.good]
+    trials = [len(used_trials(shown.result)) for shown in view.cases if shown.case.fit is None and shown.good]
     if trials and min(trials) < estimates.FEW_TRIALS:
         few = str(min(trials)) if min(trials) == max(trials) else f"{min(trials)} to {max(trials)}"
         found.append(f"A quick look: {few} trials a case. Small differences are not to be trusted.")

@@ -12,6 +12,7 @@ from bench.observations import CaseResult
 from bench.quantity import METRICS, Better, Metric, Unit, format_half_width, format_value
 from bench.records import Case, Outcome, Run, Variant
 from bench.stats import Estimate
+from bench.trust import used_trials
 
 _FLAGS = {
     "few_trials": "few trials",
@@ -139,7 +140,7 @@ def _shown(run: Run, result: CaseResult) -> Shown:
 
 def marks(run: Run, result: CaseResult) -> tuple[str, ...]:
     """The flags of a case in words, without `few_trials` where the suite asked for so few: the page says that once."""
-    trials = len(estimates.good_trials(result))
+    trials = len(used_trials(result))
     found = []
     for flag in estimates.flags(result, run.plan.measure):
         name, colon, rest = flag.partition(":")
