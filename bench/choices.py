@@ -27,9 +27,10 @@ AXES = {
     "precision": "precisions",
     "threads": "threads",
     "new_tokens": "new_tokens",
+    "length_distribution": "length_distributions",
     "workload": "workloads",
     "device": "",
-    "compile": "",
+    "compile": "compile",
 }
 """Names that no hyperparameter may take, with the key under `[speed]` that sweeps them."""
 

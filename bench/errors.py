@@ -48,6 +48,10 @@ class ModelError(BenchError):
     """A user's own model or task cannot be imported or built."""
 
 
+class NotMeasuredError(BenchError):
+    """A case cannot be measured on this machine, or of this model: a finding, whose outcome is `skipped`."""
+
+
 class NotComparableError(BenchError):
     """Two things may not be put side by side: another machine, commit, torch or schema."""
 

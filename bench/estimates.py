@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from bench.bisection import Search, limit
+from bench.cost_model import cost_estimates
 from bench.observations import CaseResult, Fit, Pass, Trial
 from bench.quantity import METRICS
 from bench.records import Measure, Outcome, PassKind
@@ -51,6 +53,10 @@ def estimates(result: CaseResult) -> dict[str, Estimate]:
                 name: Estimate(value=value, reason=one.reasons.get(name, "")) for name, value in one.values.items()
             }
             found |= _of_single_calls(one)
+    if "latency_s" in found:
+        found |= cost_estimates(result, found["latency_s"])
+    for name in dict.fromkeys(probe.metric for probe in result.probes):
+        found[name] = limit(Search(metric=name, case=result.case), result.probes)
     fits = good_fits(result)
     if fits:
         found |= _accuracies(fits)
@@ -76,6 +82,9 @@ def _times(trials: Sequence[Trial]) -> dict[str, Estimate]:
         found["throughput_tokens_per_s"] = latency.inverted(first.tokens)
         found["throughput_real_tokens_per_s"] = latency.inverted(first.real_tokens)
         found["padding_share"] = Estimate(value=1 - first.real_tokens / first.tokens)
+    if first.state_bytes is not None:
+        # only steps carry a state from call to call
+        found |= {"step_s": latency, "state_bytes": Estimate(value=first.state_bytes)}
     first_calls = [trial.first_call_s for trial in trials if trial.first_call_s]
     if first_calls:
         found["first_call_s"] = log_t_estimate(first_calls)

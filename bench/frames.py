@@ -41,6 +41,13 @@ COLUMNS = (
 """The columns and their order: stable from the first release on."""
 
 _WHOLE = frozenset({"sequence_length", "batch_size", "threads", "new_tokens", "seed_count", "trials", "samples"})
+_HEADLINES = {
+    PassKind.COST: "flops_per_item",
+    PassKind.SPLIT: "forward_s",
+    PassKind.TAILS: "latency_p90_s",
+    PassKind.COMPILE: "compile_s",
+    PassKind.ENERGY: "energy_j_per_item",
+}
 _REAL = frozenset({"value", "low", "high"})
 
 
@@ -58,9 +65,9 @@ def memory_metric(case: Case) -> str:
     return "peak_rss_bytes" if case.device == "cpu" else "peak_allocated_bytes"
 
 
-def failed_memory(result: CaseResult) -> Pass | None:
-    """The last memory pass of a case, if none of them ended well."""
-    attempts = result.attempts(PassKind.MEMORY)
+def failed_pass(result: CaseResult, kind: PassKind) -> Pass | None:
+    """The last pass of a kind over a case, if none of them ended well."""
+    attempts = result.attempts(kind)
     if any(one.outcome is Outcome.OK for one in attempts):
         return None
     return attempts[-1] if attempts else None
@@ -85,10 +92,16 @@ def _rows(run: Run, results: Sequence[CaseResult], result: CaseResult) -> Iterat
         for estimate in _intervals(result, name, found.get(name, Estimate(value=None))):
             why = reason or ("" if estimate.low is not None else estimate.reason)
             yield start | _told(name, estimate) | end | {"outcome": to_json(outcome), "reason": why}
-    memory = failed_memory(result)
-    if memory is not None:
-        told = _told(memory_metric(result.case), Estimate(value=None))
-        yield start | told | end | {"outcome": memory.outcome.value, "reason": memory.reason}
+    for kind in PassKind:
+        failed = failed_pass(result, kind)
+        if failed is not None:
+            told = _told(_headline_of_pass(kind, result.case), Estimate(value=None))
+            yield start | told | end | {"outcome": failed.outcome.value, "reason": failed.reason}
+
+
+def _headline_of_pass(kind: PassKind, case: Case) -> str:
+    """The metric that stands for a pass which found nothing."""
+    return memory_metric(case) if kind is PassKind.MEMORY else _HEADLINES[kind]
 
 
 def _intervals(result: CaseResult, name: str, estimate: Estimate) -> list[Estimate]:

@@ -32,7 +32,9 @@ class Job:
         passing: which pass to make.
         probing: the metric that a probe searches for; the case has the size to try.
         iterations, samples: as the case's pilot calibrated them; for trials.
+        slowdown_s: seconds of busy waiting that a trial adds to every call; for the selftest alone.
         checkpoint: where a fit keeps its state between epochs, so that it can go on; empty for none.
+        compiled: the folder that keeps what was compiled, for all trials of a run; empty for torch's own.
         known_epochs: how many epoch lines of this fit are stored already.
         imports, folder: the user's own modules, and where relative references start.
     """
@@ -47,8 +49,10 @@ class Job:
     probing: str = ""
     iterations: int | None = None
     samples: int | None = None
+    slowdown_s: float = 0.0
     fold: int | None = None
     checkpoint: str = ""
+    compiled: str = ""
     known_epochs: int = 0
     imports: tuple[str, ...] = field(default=())
     folder: str = "."

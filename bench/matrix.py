@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bench.choices import ChosenTask, ChosenVariant
 from bench.codec import digest
 from bench.errors import BenchError
-from bench.records import METHOD_VERSION, Case
+from bench.options import fill
+from bench.records import METHOD_VERSION, Case, LengthDistribution
 from bench.spec import Spec
 from bench.workloads import WORKLOADS
 
@@ -60,6 +61,8 @@ def case_id(case: Case, task: str, label: str) -> str:
     if case.fit is None:
         parts += [f"B{case.batch_size}", *([f"N{case.new_tokens}"] if case.new_tokens is not None else [])]
         parts += [case.precision, case.device, f"t{case.threads}"]
+        parts += [] if case.length_distribution is LengthDistribution.FIXED else [case.length_distribution]
+        parts += [] if case.compile == "none" else [case.compile]
     return "/".join(part for part in (task, label, case.workload, "-".join(parts)) if part)
 
 
@@ -85,8 +88,10 @@ def slugs(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def skip_reason(precision: str, device: str) -> str:
-    """Why a precision is not measured on a device; empty where it is."""
+def skip_reason(precision: str, device: str, compile: str = "none") -> str:
+    """Why a precision, or a way to compile, is not measured on a device; empty where it is."""
+    if device == "cpu" and compile == "reduce-overhead":
+        return "reduce-overhead is not measured on cpu: it is CUDA's graphs, and on a CPU the same as default"
     if device == "cpu" and precision in ("tf32", "fp16"):
         why = (
             "only GPUs have it"
@@ -121,14 +126,18 @@ def _points(
     )
     if table is not None:
         for workload in table.workloads or ():
+            streaming = WORKLOADS.get(workload).streaming
+            unfit = _not_streaming(variant) if streaming else ""
             axes = (
                 (table.sequence_lengths or ()) if task.has_free_length else (None,),
                 table.batch_sizes or (),
                 table.precisions,
                 table.threads or (threads,),
                 (table.new_tokens or ()) if "new_tokens" in WORKLOADS.get(workload).axes else (None,),
+                table.length_distributions if task.has_free_length and not streaming else ("fixed",),
+                table.compile,
             )
-            for length, batch_size, precision, count, new_tokens in itertools.product(*axes):
+            for length, batch_size, precision, count, new_tokens, distribution, compile in itertools.product(*axes):
                 yield replace(
                     blank,
                     workload=workload,
@@ -137,12 +146,21 @@ def _points(
                     precision=precision,
                     threads=count,
                     new_tokens=new_tokens,
-                    skip=skip_reason(precision, device),
+                    length_distribution=LengthDistribution(distribution),
+                    compile=compile,
+                    skip=unfit or skip_reason(precision, device, compile),
                 )
     if accuracy is not None:
         fit = accuracy.settings()
         for length in (accuracy.sequence_lengths or ()) if task.has_free_length else (None,):
             yield replace(blank, sequence_length=length, batch_size=fit.batch_size, fit=fit)
+
+
+def _not_streaming(variant: ChosenVariant) -> str:
+    """Why a variant has no steps to be measured, or an empty text."""
+    settings, _ = fill(variant.architecture.hyperparameters, variant.variant.hyperparameters)
+    why = variant.architecture.not_streaming(settings)
+    return f"{variant.variant.label} cannot answer word by word: {why}" if why else ""
 
 
 def _speed_tables(
@@ -177,6 +195,12 @@ def _axis_problems(table: Speed, tasks: Sequence[ChosenTask]) -> list[str]:
         for workload in workloads
         if workload.prepare is None
     ]
+    problems += [
+        f"workloads': '{workload.name}' goes through a sequence, but task '{task.key}' has none; remove it"
+        for workload in workloads
+        for task in tasks
+        if workload.streaming and not task.kinds.inputs.is_sequence
+    ]
     if table.workloads is None:
         problems.append('workloads\' is missing; add workloads = ["inference", "training"]')
     if table.batch_sizes is None:
@@ -186,6 +210,9 @@ def _axis_problems(table: Speed, tasks: Sequence[ChosenTask]) -> list[str]:
         problems.append(f"new_tokens' is missing; workload '{asking[0]}' needs it, such as new_tokens = [32]")
     if table.new_tokens is not None and not asking:
         problems.append("new_tokens' is given, but no workload here generates tokens; remove it")
+    spread = table.length_distributions
+    if spread != ("fixed",) and tasks and not any(task.has_free_length for task in tasks):
+        problems.append(f"length_distributions' is {list(spread)}, but {_without_length(tasks[0])}; remove it")
     return [*problems, *_length_problems(table.sequence_lengths, tasks)]
 
 
@@ -194,6 +221,10 @@ def _length_problems(lengths: tuple[int, ...] | None, tasks: Sequence[ChosenTask
     if free and lengths is None:
         return [f"sequence_lengths' is missing; task '{free[0]}' needs it, such as sequence_lengths = [64, 256]"]
     if tasks and not free and lengths is not None:
-        axis = "has no sequence length" if tasks[0].task.length_axis.value == "none" else "has one fixed length"
-        return [f"sequence_lengths' is {list(lengths)}, but task '{tasks[0].key}' {axis}; remove it"]
+        return [f"sequence_lengths' is {list(lengths)}, but {_without_length(tasks[0])}; remove it"]
     return []
+
+
+def _without_length(task: ChosenTask) -> str:
+    axis = "has no sequence length" if task.task.length_axis.value == "none" else "has one fixed length"
+    return f"task '{task.key}' {axis}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from bench.bisection import Search, next_size, searches
 from bench.jobs import passes_of
 from bench.observations import CaseResult, Epoch, Fit, Observation
 from bench.records import Case, Outcome, PassKind, Plan
@@ -42,11 +43,24 @@ def steps(plan: Plan, results: Mapping[str, CaseResult]) -> tuple[int, int]:
             running = sum((epoch.seed, epoch.fold) not in ended for epoch in result.epochs)
             done += min(fits * epochs, len(ended) * epochs + running)
             continue
-        observed = len(result.pilots) + len(result.passes) + len(result.trials)
+        observed = len(result.pilots) + len(result.passes) + len(result.trials) + len(result.probes)
         done += observed
         planned = 1 + len(passes_of(result.case, plan.measure)) + plan.measure.min_rounds
         total += observed if result.criterion else max(planned, observed + 1)
-    return done, total
+    return done, total + len(_open_searches(plan, results))
+
+
+def _open_searches(plan: Plan, results: Mapping[str, CaseResult]) -> list[Search]:
+    """Searches for limits that have not ended; a model that cannot be checked is not searched for."""
+    if not plan.measure.limits:
+        return []
+    found = []
+    for search in searches(plan.cases):
+        result = results[search.case.id]
+        checked = result.preflight is None or result.preflight.outcome is Outcome.OK
+        if checked and next_size(search, result.probes) is not None:
+            found.append(search)
+    return found
 
 
 def remaining_s(
@@ -56,6 +70,8 @@ def remaining_s(
 
     `speed_s` is what speed cases have taken so far: the budget is held against it.
     """
+    if _open_searches(plan, results):
+        return None  # how many tries a search takes, and how slow the largest are, nobody knows before
     speed, fits = _speed_left(plan, results, speed_s), _fits_left(plan, observed, results)
     return None if speed is None or fits is None else speed + fits
 

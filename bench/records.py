@@ -38,9 +38,11 @@ class Outcome(StrEnum):
 
 
 class LengthDistribution(StrEnum):
-    """How long the sequences of a speed case are; `fixed` fills every row."""
+    """How long the sequences of a speed case are, at most its sequence length; see `bench.lengths`."""
 
-    FIXED = "fixed"
+    FIXED = "fixed"  # every row is full
+    DATA = "data"  # as long as the texts of the task's training split
+    UNIFORM = "uniform"  # every length as often as any other
 
 
 class PassKind(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from bench.bisection import AXES, Search, next_size, searches
 from bench.jobs import Job, JobKind, passes_of
 from bench.observations import (
     CaseResult,
@@ -37,6 +39,8 @@ from bench.rounds import affordable, cannot_run
 from bench.rounds import criterion as stopping
 
 ATTEMPTS = 2
+# of the run's folder: what was compiled is shared by its trials, and gone when it ends
+COMPILED = "compiled"
 
 
 class Executor(Protocol):
@@ -81,6 +85,8 @@ def measure(
     began = now()
     yield from session.prepare()
     yield from session.rounds()
+    yield from session.limits()
+    shutil.rmtree(folder / COMPILED, ignore_errors=True)  # there is none where nothing was compiled
     yield from session.fits()
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     yield End(finished=finished, wall_s=session.spent_before_s + now() - began)
@@ -127,7 +133,9 @@ class _Session:
 
     def _job(self, kind: JobKind, case: Case, **more: object) -> Job:
         imports, folder = self._plan.imports, str(Path(self._plan.folder).expanduser())
-        return replace(Job(kind=kind, case=case, measure=self._measure, imports=imports, folder=folder), **more)  # type: ignore[arg-type]
+        compiled = str(self._folder / COMPILED)
+        job = Job(kind=kind, case=case, measure=self._measure, imports=imports, folder=folder, compiled=compiled)
+        return replace(job, **more)  # type: ignore[arg-type]
 
     def _preflights(self) -> list[Job]:
         seen: dict[tuple[str, str], list[Preflight]] = {}
@@ -211,6 +219,21 @@ class _Session:
             if criterion is not None:
                 yield from self._seen(Stopped(case_id=result.case.id, criterion=criterion))
 
+    def limits(self) -> Iterator[Event]:
+        """Searches for the largest batch and the longest sequence, each in a server of its own.
+
+        They were asked for one by one, so no budget ends them.
+        """
+        for search in searches(self._plan.cases) if self._measure.limits else ():
+            if _is_checked(self._results()[search.case.id]):
+                yield from self._do(self._tries(search), "searching for limits")
+
+    def _tries(self, search: Search) -> Iterator[Job]:
+        """One try after another: each is chosen when the answers to those before it are known."""
+        seed = _seed(self._run, search.case, 0)
+        while (size := next_size(search, self._results()[search.case.id].probes)) is not None:
+            yield self._job(JobKind.PROBE, search.case_at(size), probing=search.metric, seed=seed)
+
     # ── fits ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fits(self) -> Iterator[Event]:
@@ -245,7 +268,7 @@ class _Session:
             return
         with self._start_server() as server:
             for job in itertools.chain([first], waiting):
-                detail = where or job.kind.value
+                detail = where or _detail(job)
                 yield self._progress(phase, job.case, detail)
                 for answer in server.run(job):
                     if isinstance(answer, str):
@@ -264,8 +287,13 @@ class _Session:
         return Progress(phase=phase, done=done, total=total, case=case, detail=detail, remaining_s=left)
 
 
+def _detail(job: Job) -> str:
+    return f"{job.probing} {getattr(job.case, AXES[job.probing]):,}" if job.probing else job.kind.value
+
+
 def _try_again(attempts: Sequence[Preflight | Pilot | Pass | Fit]) -> bool:
-    return len(attempts) < ATTEMPTS and all(attempt.outcome is not Outcome.OK for attempt in attempts)
+    settled = (Outcome.OK, Outcome.SKIPPED)
+    return len(attempts) < ATTEMPTS and all(attempt.outcome not in settled for attempt in attempts)
 
 
 def _is_of(observation: Observation, case: Case, seed: int, fold: int | None) -> bool:

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.codec import dumps, from_json
-from bench.jobs import Job
+from bench.errors import NotMeasuredError
+from bench.jobs import Job, JobKind
 from bench.records import Outcome
 
 _PR_SET_PDEATHSIG = 1
@@ -109,18 +110,23 @@ def _work(job: Job, send: Send, forked: float) -> None:
     from bench.worker import perform
 
     if job.case.device == "cpu":
-        _limit_address_space()
+        _limit_address_space(job.measure.limit_bytes if job.kind is JobKind.PROBE else None)
     began = time.monotonic()
     try:
         observation = perform(job, send, forked)
+    except NotMeasuredError as finding:
+        observation = job.ended(Outcome.SKIPPED, str(finding), time.monotonic() - began)
     except Exception as error:
         outcome = Outcome.OUT_OF_MEMORY if is_out_of_memory(error) else Outcome.FAILED
         observation = job.ended(outcome, _sentence(error), time.monotonic() - began)
     send({"observation": type(observation).__name__.lower(), "document": observation})
 
 
-def _limit_address_space() -> None:
-    """Let this process grow by 90 % of the memory that is free, so that asking for more is an error here and not a kill."""
+def _limit_address_space(most_bytes: int | None = None) -> None:
+    """Let this process grow by 90 % of the memory that is free, so that asking for more is an error here and not a kill.
+
+    `most_bytes` makes that less, never more.
+    """
     meminfo, statm = Path("/proc/meminfo"), Path("/proc/self/statm")
     if not (meminfo.exists() and statm.exists()):
         return
@@ -128,7 +134,8 @@ def _limit_address_space() -> None:
     if available is None:
         return
     present = int(statm.read_text().split()[0]) * resource.getpagesize()
-    limit = present + int(int(available[1]) * 1024 * 0.9)
+    free = int(int(available[1]) * 1024 * 0.9)
+    limit = present + (free if most_bytes is None else min(free, most_bytes))
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 
 class IntervalKind(StrEnum):
@@ -61,6 +61,22 @@ def t_half_width(values: Sequence[float], confidence: float = 0.95) -> float | N
         return None
     spread = float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
     return float(stdtrit(count - 1, 0.5 + confidence / 2)) * spread / math.sqrt(count)
+
+
+def t_p_above(values: Sequence[float], margin: float) -> float:
+    """The p of a one-sided t test: that the mean of independent values lies above a margin.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
+    count = len(values)
+    if count < 2:
+        raise ValueError(f"a t test needs at least two values, found {count}")
+    data = np.asarray(values, dtype=np.float64)
+    distance, error = float(data.mean()) - margin, float(np.std(data, ddof=1)) / math.sqrt(count)
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(count - 1, -distance / error))
 
 
 def log_t_estimate(values: Sequence[float], kind: IntervalKind = IntervalKind.T95_TRIALS) -> Estimate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import torch
 from bench.architectures import Architecture
 from bench.architectures.foreign import lookup
 from bench.batch import Batch
+from bench.compilation import compile_model
 from bench.errors import ModelError
 from bench.jobs import Job
+from bench.lengths import deal
 from bench.options import fill
-from bench.records import Case
-from bench.spec import Spec
+from bench.records import Case, LengthDistribution
+from bench.spec import InputKind, Spec
 from bench.tasks import TASKS, Task
 from bench.workloads import WORKLOADS, Measured, Subject
 
@@ -55,24 +59,57 @@ def build_subject(job: Job, *, seed: int, inputs: bool = True) -> Subject:
     model = architecture.build(spec, hyperparameters)
     dtype = CASTS.get(case.precision) if WORKLOADS.get(case.workload).casts_weights else None
     model = model.to(device, dtype)
-    batches = _inputs(task, spec, case.batch_size, job.seed, device, dtype) if inputs else ()
+    batches = _inputs(task, spec, case, job.seed) if inputs else ()
     return Subject(
-        case=case, task=task, spec=spec, architecture=architecture, model=model, device=device, batches=batches
+        case=case,
+        task=task,
+        spec=spec,
+        architecture=architecture,
+        model=model,
+        device=device,
+        batches=tuple(batch.to(device, dtype) for batch in batches),
     )
 
 
-def _inputs(
-    task: Task, spec: Spec, batch_size: int, seed: int, device: torch.device, dtype: torch.dtype | None
-) -> tuple[Batch, ...]:
-    first = task.random_batch(spec, batch_size, seed)
+def _inputs(task: Task, spec: Spec, case: Case, seed: int) -> list[Batch]:
+    if case.length_distribution is not LengthDistribution.FIXED:
+        dealt = deal(_population(task, spec, case.length_distribution), ROTATED_SETS, case.batch_size)
+        return [_padded(task, spec, lengths, seed + place) for place, lengths in enumerate(dealt)]
+    first = task.random_batch(spec, case.batch_size, seed)
     sets = ROTATED_SETS if first.inputs.nbytes * ROTATED_SETS <= ROTATED_BYTES else 1
-    rest = [task.random_batch(spec, batch_size, seed + place) for place in range(1, sets)]
-    return tuple(batch.to(device, dtype) for batch in (first, *rest))
+    return [first, *(task.random_batch(spec, case.batch_size, seed + place) for place in range(1, sets))]
+
+
+def _population(task: Task, spec: Spec, distribution: LengthDistribution) -> Sequence[int]:
+    """The lengths that rows are dealt from."""
+    if spec.sequence_length is None:
+        raise ModelError(f"task '{task.name}': its items have no length, so lengths cannot be '{distribution}'")
+    if distribution is LengthDistribution.UNIFORM:
+        return range(1, spec.sequence_length + 1)
+    lengths = task.training_lengths(spec)
+    if not lengths:
+        raise ModelError(f"task '{task.name}': its training split has no lengths; take 'fixed' or 'uniform'")
+    return lengths
+
+
+def _padded(task: Task, spec: Spec, lengths: Sequence[int], seed: int) -> Batch:
+    """A made batch of rows of these lengths, padded on the right to the longest of them."""
+    full = task.random_batch(replace(spec, sequence_length=max(lengths)), len(lengths), seed)
+    lengths_B = torch.tensor(lengths)
+    padding_BL = torch.arange(max(lengths)) >= lengths_B[:, None]
+    if spec.inputs is InputKind.TOKENS:
+        inputs = full.inputs.masked_fill(padding_BL, spec.padding_id)
+    else:
+        inputs = full.inputs.masked_fill(padding_BL[:, :, None], 0.0)
+    return replace(
+        full, inputs=inputs, lengths=lengths_B, tokens=padding_BL.numel(), real_tokens=int(lengths_B.sum().item())
+    )
 
 
 def measured(job: Job) -> tuple[Subject, Measured]:
     """The subject of a timed case, and what the clock calls."""
     subject = build_subject(job, seed=job.seed)
+    compile_model(subject.model, job.case, job.compiled)
     prepare = WORKLOADS.get(job.case.workload).prepare
     if prepare is None:
         raise ModelError(f"workload '{job.case.workload}' is trained, not timed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -13,6 +14,8 @@ from bench import records
 from bench.suite import parse_duration
 
 T = TypeVar("T")
+
+_BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def _wrong(expected: str) -> PydanticCustomError:
@@ -54,6 +57,15 @@ def _seconds(value: object) -> object:
         raise _wrong('a number of seconds, or a time such as "150s", "2m" or "1h"') from error
 
 
+def _bytes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]iB)", value.strip(), re.ASCII)
+    if match is None:
+        raise _wrong('a number of bytes, or a size such as "512MiB" or "2GiB"')
+    return round(float(match[1]) * _BINARY[match[2]])
+
+
 def as_entries(value: object) -> object:
     """`task = "imdb"` is short for one `[[task]]`; anything else is left as it is."""
     return [{"name": value}] if isinstance(value, str) else value
@@ -64,6 +76,7 @@ Size = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Axis = Annotated[tuple[T, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)]
 PassName = Literal["memory", "cost", "split", "tails", "compile", "energy"]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1, le=2**50)]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -91,6 +104,8 @@ class Speed(_Table):
     batch_sizes: Axis[Size] | None = None
     precisions: Axis[Literal["fp32", "tf32", "bf16", "fp16"]] = ("fp32",)
     threads: Axis[Annotated[int, Field(ge=1, le=4096)]] | None = None
+    length_distributions: Axis[Literal["fixed", "data", "uniform"]] = ("fixed",)
+    compile: Axis[Literal["none", "default", "reduce-overhead"]] = ("none",)
     new_tokens: Axis[Size] | None = None
 
 
@@ -147,7 +162,7 @@ class Measure(_Table):
     tails: Seconds | None = None
     passes: Annotated[tuple[PassName, ...], Field(strict=False), AfterValidator(_distinct)] | None = None
     limits: bool | None = None
-    limit_bytes: Size | None = None
+    limit_bytes: Bytes | None = None
 
     @model_validator(mode="after")
     def _rounds_in_order(self) -> Measure:

@@ -11,18 +11,19 @@ from pathlib import Path
 import torch
 
 from bench.architectures.foreign import import_module
+from bench.compilation import require_graph
 from bench.contracts import check
 from bench.errors import ModelError
 from bench.jobs import Job, JobKind
 from bench.observations import Ceiling, Epoch, Observation, Pass, Pilot, Preflight, Trial
-from bench.passes import Found, memory, split, tails
+from bench.passes import Found, compile, cost, energy, memory, split, tails
 from bench.probes import backends
 from bench.probes.ceilings import measure_ceilings
 from bench.probes.clock import clock_for
 from bench.probes.evidence import Evidence
 from bench.probes.priority import set_priority
 from bench.records import Outcome, PassKind
-from bench.sampling import calibrate, collect, samples_per_trial, warm_up
+from bench.sampling import Call, calibrate, collect, samples_per_trial, warm_up
 from bench.subjects import build_subject, measured, parts
 from bench.workloads.fit import FitRun, fit
 
@@ -30,8 +31,11 @@ Send = Callable[[dict[str, object]], None]
 
 PASSES: dict[PassKind, Callable[[Job], Found]] = {
     PassKind.MEMORY: memory.observe,
+    PassKind.COST: cost.observe,
     PassKind.SPLIT: split.observe,
     PassKind.TAILS: tails.observe,
+    PassKind.COMPILE: compile.observe,
+    PassKind.ENERGY: energy.observe,
 }
 
 
@@ -85,7 +89,9 @@ def _pilot(job: Job) -> Pilot:
     began = time.monotonic()
     subject, step = measured(job)
     clock = clock_for(subject.device)
-    if not _is_finite(step.call()):
+    first = step.call()
+    require_graph(job.case)
+    if not _is_finite(first):
         reason = "the first result is not finite (NaN or infinity)"
         return Pilot(case_id=job.case.id, outcome=Outcome.DIVERGED, reason=reason, attempt=job.attempt)
     warm = warm_up(clock, step.call, job.measure)
@@ -113,9 +119,10 @@ def _trial(job: Job, forked: float) -> Trial:
     subject, step = measured(job)
     clock = clock_for(subject.device)
     start_s = time.monotonic() - forked
-    warm = warm_up(clock, step.call, job.measure)
-    evidence = Evidence()
-    samples = collect(clock, step.call, job.iterations, job.samples)
+    call = slowed(step.call, job.slowdown_s) if job.slowdown_s else step.call
+    warm = warm_up(clock, call, job.measure)
+    evidence = Evidence(subject.device)
+    samples = collect(clock, call, job.iterations, job.samples)
     return Trial(
         case_id=job.case.id,
         round=job.round,
@@ -135,6 +142,20 @@ def _trial(job: Job, forked: float) -> Trial:
         wall_s=time.monotonic() - forked,
         evidence=evidence.seen(),
     )
+
+
+def slowed(call: Call, seconds: float) -> Call:
+    """The same call, longer by a busy wait of some seconds: a slowdown whose size is known."""
+    wait_ns = round(seconds * 1e9)
+
+    def longer() -> object:
+        result = call()
+        end = time.perf_counter_ns() + wait_ns
+        while time.perf_counter_ns() < end:
+            pass
+        return result
+
+    return longer
 
 
 def _pass(job: Job) -> Pass:
@@ -157,12 +178,22 @@ def _pass(job: Job) -> Pass:
 
 def _probe(job: Job) -> Observation:
     began = time.monotonic()
+    _limit_gpu_memory(job)
     subject, step = measured(job)
-    for _ in range(2):  # optimizers make their state in the first step and need it beside everything else in the second
+    # optimizers make their state in the first step and need it beside everything else in those after it, over every batch
+    for _ in range(1 + step.rotation):
         step.call()
     if subject.device.type == "cuda":
         torch.cuda.synchronize(subject.device)
     return job.ended(Outcome.OK, "", time.monotonic() - began)
+
+
+def _limit_gpu_memory(job: Job) -> None:
+    """On CUDA, let torch's allocator have no more than a search may use; on CPU the server has limited this process."""
+    device = torch.device(job.case.device)
+    if device.type == "cuda" and job.measure.limit_bytes is not None:
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, job.measure.limit_bytes / total), device)
 
 
 def _ceiling(job: Job) -> Observation:

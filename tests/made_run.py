@@ -9,7 +9,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.codec import digest
-from bench.observations import CaseResult, Epoch, Fit, Observation, Pass, Pilot, Preflight, Stopped, Trial, gather
+from bench.observations import (
+    CaseResult,
+    Ceiling,
+    Epoch,
+    Fit,
+    Observation,
+    Pass,
+    Pilot,
+    Preflight,
+    Probe,
+    Stopped,
+    Trial,
+    gather,
+)
 from bench.records import Case, FitSettings, Machine, Measure, OperatingPoint, Outcome, PassKind, Plan, Run, Variant
 
 LABELS = ("nbow", "rnn", "lstm", "BiLSTM x2", "gru", "textcnn", "transformer", "<script>alert(1)</script>")
@@ -34,6 +47,9 @@ MACHINE = Machine(
         "torch": "2.13.0+cpu",
         "os": "Linux",
         "flags": ["avx2", "fma"],
+        "cudnn_benchmark": False,
+        "deterministic": False,
+        "sdpa": "torch's choice",
     },
     soft={"python": "3.11.9", "kernel": "6.1"},
     state={"load": 0.12, "governor": None},
@@ -145,6 +161,10 @@ def _fit_case(task: str, variant: Variant, length: int | None, fit: FitSettings)
 
 
 def _observe(plan: Plan, trials: int) -> Iterator[Observation]:
+    if plan.measure.passes:
+        yield Ceiling(
+            device="cpu", precision="fp32", threads=2, outcome=Outcome.OK, flops_per_s=1.5e11, bytes_per_s=1.1e10
+        )
     met: set[tuple[str, str]] = set()
     for case in plan.cases:
         variant = case.variant
@@ -179,7 +199,8 @@ def _timing(plan: Plan, case: Case, trials: int) -> Iterator[Observation]:
     latency = _latency(case)
     draw = random.Random(case.id)
     spread = 0.09 if label == "gru" and length == 128 else 0.006
-    for number in range(trials):
+    disturbed = any(_disturbance(case, number) for number in range(trials))
+    for number in range(trials + disturbed):
         luck = math.exp(draw.gauss(0, spread))
         yield Trial(
             case_id=case.id,
@@ -192,13 +213,94 @@ def _timing(plan: Plan, case: Case, trials: int) -> Iterator[Observation]:
             real_tokens=batch * length if length else None,
             first_call_s=9 * latency,
             steady=not (label == "textcnn" and length == 64 and training),
+            warmup_s=0.2 + latency,
+            warmup_calls=24 + number,
+            evidence=_evidence(case, number),
         )
-    if PassKind.MEMORY in plan.measure.passes:
-        wide = {"nbow": 0.2, "rnn": 0.5, "textcnn": 1.6, "BiLSTM x2": 3.1, "transformer": (length or 64) / 40}
-        share = wide.get(label, 1 + _TRAITS[label][3] / 4)
-        peak = 2**20 * (4 + share * batch * (length or 1) / 64 * (3 if training else 1))
-        yield Pass(case_id=case.id, name=PassKind.MEMORY, outcome=Outcome.OK, values={"peak_rss_bytes": round(peak)})
-    yield Stopped(case_id=case.id, criterion="precision")
+    if plan.measure.passes:
+        yield from _passes(case)
+        yield from _probes(case)
+    yield Stopped(case_id=case.id, criterion="precision of 2.0% reached")
+
+
+def _disturbance(case: Case, number: int) -> dict[str, float]:
+    """What was seen of one trial of two cases, which are tried once more."""
+    place = (case.variant.label, case.workload, case.sequence_length, case.batch_size)
+    disturbed = {
+        (1, "gru", "inference", 512, 1): {"involuntary_switches": 90.0},
+        (2, "lstm", "training", 512, 32): {"steal_s": 0.05},
+    }
+    return disturbed.get((number, *place), {})
+
+
+def _evidence(case: Case, number: int) -> dict[str, float]:
+    """A calm machine but for these; on the quick look nobody looked."""
+    if case.task == "images":
+        return {}
+    calm = {"wall_s": 0.5, "cpu_s": 0.98, "foreign_cpu_s": 0.01, "steal_s": 0.0, "involuntary_switches": 3.0}
+    return calm | {"nice": 0.0, "processors": 2.0} | _disturbance(case, number)
+
+
+def _passes(case: Case) -> Iterator[Observation]:
+    """What is observed beside the trials of a case; tails are too short for p99 where a call is slow."""
+    label, length, batch = case.variant.label, case.sequence_length, case.batch_size
+    training, latency = case.workload == "training", _latency(case)
+    yield _memory(case)
+    if training:
+        shares = {"forward": 0.3, "backward": 0.5, "optimizer": 0.2}
+        parts = {name: (latency * share,) * 3 for name, share in shares.items()}
+        yield Pass(case_id=case.id, name=PassKind.SPLIT, outcome=Outcome.OK, samples_s=parts)
+    if label == "BiLSTM x2" and (length, batch) == (64, 1):
+        for attempt in range(2):
+            yield Pass(
+                case_id=case.id, name=PassKind.TAILS, outcome=Outcome.TIMED_OUT, reason="after 120 s", attempt=attempt
+            )
+    else:
+        calls = 1000 if latency < 0.005 else 300
+        draw = random.Random(f"{case.id} tails")
+        single = tuple(latency * math.exp(abs(draw.gauss(0, 0.05))) for _ in range(calls))
+        yield Pass(case_id=case.id, name=PassKind.TAILS, outcome=Outcome.OK, samples_s={"call": single})
+    per_byte = (0.3 + 0.1 * list(_TRAITS).index(label)) * batch**0.6
+    flops = round(latency * 4e9 * per_byte / batch)
+    counted = None if label == "rnn" else flops
+    why = {"flops_per_item": "no formula for made::op"} if counted is None else {}
+    yield Pass(
+        case_id=case.id,
+        name=PassKind.COST,
+        outcome=Outcome.OK,
+        values={
+            "flops_per_item": counted,
+            "traffic_bytes_per_item": round(flops / per_byte),
+            "operator_count": 40.0 * (3 if training else 1),
+            "kernel_count": None,
+            "peak_flops_per_s": None,
+        },
+        reasons=why | {"kernel_count": "no kernels on a CPU", "peak_flops_per_s": "no peak known for cpu fp32"},
+    )
+
+
+def _probes(case: Case) -> Iterator[Observation]:
+    if (case.variant.label, case.workload, case.sequence_length, case.batch_size) != ("lstm", "training", 256, 32):
+        return
+    for size, outcome in ((32, Outcome.OK), (64, Outcome.OUT_OF_MEMORY), (63, Outcome.OK)):
+        asked = 13 * 2**30 if outcome is Outcome.OUT_OF_MEMORY else None
+        yield Probe(case_id=case.id, metric="max_batch_size", size=size, outcome=outcome, bytes_asked=asked)
+
+
+def _memory(case: Case) -> Pass:
+    label, length, batch = case.variant.label, case.sequence_length, case.batch_size
+    training = case.workload == "training"
+    wide = {"nbow": 0.2, "rnn": 0.5, "textcnn": 1.6, "BiLSTM x2": 3.1, "transformer": (length or 64) / 40}
+    share = wide.get(label, 1 + _TRAITS[label][3] / 4)
+    peak = round(2**20 * (4 + share * batch * (length or 1) / 64 * (3 if training else 1)))
+    weights = 4 * _TRAITS[label][4]
+    values: dict[str, float | None] = {"peak_rss_bytes": peak, "weights_bytes": weights, "workspace_bytes": peak}
+    if training:
+        kept = peak // 2
+        values |= {"gradients_bytes": weights, "optimizer_bytes": 2 * weights, "activations_bytes": kept}
+        values["workspace_bytes"] = peak - kept - weights if peak > kept + weights else None
+    reasons = {} if values["workspace_bytes"] is not None else {"workspace_bytes": "their sum is above the peak"}
+    return Pass(case_id=case.id, name=PassKind.MEMORY, outcome=Outcome.OK, values=values, reasons=reasons)
 
 
 def _latency(case: Case) -> float:

@@ -15,21 +15,21 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 # From the ground up: a module imports from its own floor and from those below it.
 FLOORS = [
     {"errors", "codec", "options", "registry", "quantity", "stats"},
-    {"spec", "records", "observations", "estimates"},
-    {"suite", "suite_file", "suite_check", "jobs", "progress", "sampling"},
+    {"spec", "records", "observations", "trust", "bisection", "cost_model", "estimates", "trust_record"},
+    {"suite", "suite_file", "suite_check", "jobs", "lengths", "progress", "sampling", "rounds", "doctor"},
     {"batch", "architectures", "tasks", "workloads", "contracts"},
     {"choices", "matrix", "plan"},
     {"probes"},
-    {"subjects"},
+    {"compilation", "subjects"},
     {"passes"},
-    {"worker", "server", "executors", "runner"},
+    {"worker", "server", "executors", "runner", "selftest"},
     {"store"},
     {"compare"},
     {"frames", "report"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 WITH_TORCH = {"batch", "architectures", "tasks", "workloads", "contracts", "choices", "matrix", "plan", "probes"}
-WITH_TORCH |= {"subjects", "passes", "worker", "server", "executors"}
+WITH_TORCH |= {"compilation", "subjects", "passes", "worker", "server", "executors"}
 TORCH_FREE = {"__init__"}.union(*FLOORS) - WITH_TORCH
 # parts of torch floors that commands use before, or without, any measuring
 TORCH_FREE_FILES = {"probes/machine.py", "probes/backends.py", "tasks/data"}

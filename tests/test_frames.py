@@ -92,6 +92,32 @@ def test_a_memory_pass_that_failed_has_a_row() -> None:
     assert (row["value"], row["outcome"], row["reason"]) == (None, "out_of_memory", "too big")
 
 
+@pytest.mark.parametrize(
+    ("kind", "metric"),
+    [
+        (PassKind.COST, "flops_per_item"),
+        (PassKind.SPLIT, "forward_s"),
+        (PassKind.TAILS, "latency_p90_s"),
+        (PassKind.COMPILE, "compile_s"),
+        (PassKind.ENERGY, "energy_j_per_item"),
+    ],
+)
+def test_any_other_pass_that_failed_has_a_row(kind: PassKind, metric: str) -> None:
+    run, results = made_run(("lstm",))
+    failed = Pass(case_id=results[0].case.id, name=kind, outcome=Outcome.TIMED_OUT, reason="too long")
+    found = frames.rows(run, [replace(results[0], passes=(failed,), ceiling=None)])
+    (row,) = [row for row in found if row["outcome"] == "timed_out"]
+    assert (row["metric"], row["value"], row["reason"]) == (metric, None, "too long")
+
+
+def test_what_is_unknown_has_a_row_with_its_reason() -> None:
+    run, results = made_run(("rnn",))
+    found = {str(row["metric"]): row for row in frames.rows(run, results[:1])}
+    for metric, reason in (("flops_per_item", "no formula for made::op"), ("kernel_count", "no kernels on a CPU")):
+        row = found[metric]
+        assert (row["value"], row["outcome"], row["reason"]) == (None, "ok", reason)
+
+
 def test_json_is_strict_and_holds_the_same_rows() -> None:
     def refuse(found: str) -> Any:
         raise AssertionError(found)

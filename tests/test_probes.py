@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -96,7 +98,7 @@ def test_what_is_too_small_to_be_seen_is_unknown_and_not_zero() -> None:
 
 
 def test_evidence_tells_our_cpu_time_from_waiting() -> None:
-    evidence = Evidence()
+    evidence = Evidence(torch.device("cpu"))
     began = time.process_time()
     while time.process_time() - began < 0.05:
         pass
@@ -105,6 +107,70 @@ def test_evidence_tells_our_cpu_time_from_waiting() -> None:
     assert 0.05 <= seen["cpu_s"] < seen["wall_s"]
     assert seen["wall_s"] >= 0.15
     assert set(seen) == {"wall_s", "cpu_s", "foreign_cpu_s", "steal_s", "involuntary_switches", "nice", "processors"}
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A driver that answers from a table; what is not in it is not supported."""
+    answers: dict[str, object] = {"uuid": "GPU-1234"}
+
+    class NVMLError(Exception):
+        pass
+
+    def answer(name: str) -> Callable[..., object]:
+        def told(*_: object) -> object:
+            if name not in answers:
+                raise NVMLError(name)
+            return answers[name]
+
+        return told
+
+    def by_uuid(uuid: str) -> str:
+        if uuid != answers["uuid"]:
+            raise NVMLError("no such device")
+        return uuid
+
+    names = ("ClockInfo", "MaxClockInfo", "CurrentClocksEventReasons", "TotalEnergyConsumption")
+    functions = {f"nvmlDeviceGet{name}": answer(name) for name in names}
+    fake = SimpleNamespace(
+        NVMLError=NVMLError,
+        NVML_CLOCK_SM=1,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=by_uuid,
+        **functions,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="1234"))
+    return answers
+
+
+def test_evidence_on_a_gpu_has_its_clocks_as_far_as_the_driver_tells(nvml: dict[str, object]) -> None:
+    nvml |= {"ClockInfo": 1200, "MaxClockInfo": 1980, "CurrentClocksEventReasons": 0x40}
+    seen = Evidence(CUDA).seen()
+    assert (seen["sm_clock_mhz"], seen["sm_clock_max_mhz"], seen["clock_event_reasons"]) == (1200.0, 1980.0, 64.0)
+    del nvml["CurrentClocksEventReasons"]
+    assert "clock_event_reasons" not in Evidence(CUDA).seen()
+    nvml["uuid"] = "GPU-another"
+    assert "sm_clock_mhz" not in Evidence(CUDA).seen()
+
+
+def test_parts_of_a_step_are_timed_between_marks_on_both_clocks(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(mark: Callable[[str], None]) -> None:
+        for part in ("optimizer", "forward", "backward", "optimizer"):
+            log.append(part)
+            mark(part)
+
+    ticks = iter([0, 1_000_000, 4_000_000, 10_000_000, 12_000_000])
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(ticks))
+    parts = CpuClock().parts(step)
+    assert parts == pytest.approx({"optimizer": 0.003, "forward": 0.003, "backward": 0.006})
+    log.clear()
+    parts = CudaClock(CUDA).parts(step)
+    assert parts == pytest.approx({"optimizer": 0.025, "forward": 0.0125, "backward": 0.0125})
+    assert log[:4] == ["synchronize", "record", "optimizer", "record"]
+    assert log.index("synchronize", 1) < log.index("read")
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("tf32", True), ("bf16", False)])

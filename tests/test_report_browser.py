@@ -73,6 +73,6 @@ def test_nothing_overflows(tmp_path: Path, width: int, dark: bool) -> None:
     assert found["scroll"] <= found["client"]
     assert found["outside"] == []
     assert found["scripts"] == 0
-    assert found["panels"] == 13
+    assert found["panels"] == 15
     assert found["smallest"] > 300
     assert found["ground"] == ("rgb(20, 24, 28)" if dark else "rgb(255, 255, 255)")

@@ -83,6 +83,19 @@ def test_marks_are_explained() -> None:
     assert not re.search(r"^noisy: ", text, re.MULTILINE)
 
 
+def test_new_doubts_are_explained_and_what_was_left_out_is_said_once() -> None:
+    run, results = made_run(labels=("lstm",))
+    busy = {"wall_s": 0.5, "involuntary_switches": 99.0}
+    trials = tuple(dataclasses.replace(trial, evidence=busy) for trial in results[0].trials)
+    text = printed((run, [dataclasses.replace(results[0], trials=trials), *results[1:]]), 200)
+    assert re.search(r"^disturbed: other work reached", text, re.MULTILINE)
+    assert not re.search(r"^rejection matters: ", text, re.MULTILINE)
+    # where every trial was disturbed none is left out
+    assert text.count("were disturbed from outside") + text.count("was disturbed from outside") == 1
+    assert "1 of 81 trials was disturbed from outside and left out: steal (1)" in text
+    assert "left out" not in printed(made_quick_run(), 200)
+
+
 def test_failures_are_named_with_their_reason() -> None:
     text = printed(made_run(), 200)
     assert "imdb, BiLSTM x2, training, length 512, batch 1: failed: RuntimeError: made to fail" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,6 +16,33 @@ from bench.spec import InputKind, OutputKind, Spec
 
 Loss = Callable[[nn.Module, Batch], Tensor]
 """A scalar from a model and a batch; runs the forward itself."""
+
+State = tuple[Tensor, ...]
+"""All that a model remembers of what it has read."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A model that can read its input one token at a time and answer after each of them.
+
+    What it says after a token is what `forward` says of everything up to there. A state is never changed in place.
+    """
+
+    def init_state(self, prefix: Tensor) -> State:
+        """The state after a prefix, (B, n) tokens or (B, n, D) vectors; n may be 0."""
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """The output after one more token (B,) or vector (B, D), and the state from there on."""
+
+
+def no_streaming(_: Any) -> str:
+    """Why no variant of an architecture streams: nobody has written it."""
+    return "it has no streaming form"
+
+
+def streams(_: Any) -> str:
+    """Every variant of an architecture streams."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +76,7 @@ class Architecture:
         parameter_count: the closed form of its number of parameters, where one is known.
         phases: its own training step, from the model and the task's loss; None is one phase over everything.
         encoding: how texts become token ids; `words` is the task's own.
+        not_streaming: why models of these hyperparameters are not `Streaming`; an empty text where they are.
     """
 
     name: str
@@ -62,6 +90,7 @@ class Architecture:
     parameter_count: Callable[[Spec, Any], int] | None = None
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None
     encoding: str = "words"
+    not_streaming: Callable[[Any], str] = no_streaming
 
     def supports(self, spec: Spec) -> bool:
         """Whether it takes these inputs and gives these outputs."""
@@ -106,6 +135,7 @@ def architecture(
     parameter_count: Callable[[Spec, Any], int] | None = None,
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None,
     encoding: str = "words",
+    not_streaming: Callable[[Any], str] = no_streaming,
 ) -> Callable[[Callable[[Spec, Any], nn.Module]], Callable[[Spec, Any], nn.Module]]:
     """Register the decorated `build(spec, hyperparameters) -> nn.Module` under a name; see `Architecture` for the rest."""
 
@@ -124,6 +154,7 @@ def architecture(
                 parameter_count=parameter_count,
                 phases=phases,
                 encoding=encoding,
+                not_streaming=not_streaming,
             ),
         )
         return build

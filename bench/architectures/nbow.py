@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
-from bench.architectures import architecture
+from bench.architectures import State, architecture, streams
 from bench.architectures.layers import Embedding, embedding_count, known, linear_count, mean_over_real, real_mask
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -36,6 +37,19 @@ class BagOfWords(nn.Module):
         mask_BL = None if lengths is None else real_mask(lengths, inputs.shape[1], inputs.device)
         return cast(Tensor, self.classifier(self.dropout(mean_over_real(x_BLD, mask_BL))))
 
+    def init_state(self, prefix: Tensor) -> State:
+        """The sum of embeddings so far, (B, D), and how many they are, ()."""
+        # in bf16 a sum soon stops growing; `mean` adds up in fp32 as well
+        dtype = torch.promote_types(self.classifier.weight.dtype, torch.float32)
+        count = torch.tensor(prefix.shape[1], device=prefix.device)
+        return self.embedding(prefix).sum(dim=1, dtype=dtype), count
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits after one more token (B,) or vector (B, D): one addition and one division."""
+        sum_BD, count = state[0] + self.embedding(inputs), state[1] + 1
+        mean_BD = (sum_BD / count).to(self.classifier.weight.dtype)
+        return cast(Tensor, self.classifier(self.dropout(mean_BD))), (sum_BD, count)
+
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Embedding and classifier."""
@@ -52,6 +66,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     hyperparameters=Hyperparameters,
     width="embedding_dim",
     parameter_count=parameter_count,
+    not_streaming=streams,
 )
 def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """A bag-of-words classifier."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from bench.architectures import architecture
+from bench.architectures import State, architecture
 from bench.architectures.layers import Embedding, embedding_count, known, linear_count
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -79,6 +79,21 @@ class RecurrentClassifier(nn.Module):
             last_BH = output_BLH.gather(1, place_B11.expand(-1, 1, output_BLH.shape[2])).squeeze(1)
         return cast(Tensor, self.classifier(self.dropout(last_BH)))
 
+    def init_state(self, prefix: Tensor) -> State:
+        """The hidden states of all layers, (layers, B, H), and an LSTM's cells; for one direction only."""
+        if prefix.shape[1]:
+            _, state = self.recurrent(self.embedding(prefix))
+            return state if isinstance(state, tuple) else (state,)
+        zeros = self.classifier.weight.new_zeros(self.recurrent.num_layers, len(prefix), self.recurrent.hidden_size)
+        return (zeros, zeros) if isinstance(self.recurrent, nn.LSTM) else (zeros,)
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits after one more token (B,) or vector (B, D): one turn of the cells."""
+        x_B1D = self.embedding(inputs)[:, None]
+        _, after = self.recurrent(x_B1D, state if isinstance(self.recurrent, nn.LSTM) else state[0])
+        logits_BC = cast(Tensor, self.classifier(self.dropout(self._top(after))))
+        return logits_BC, after if isinstance(after, tuple) else (after,)
+
     def _top(self, state: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """Last states of the top layer, both directions side by side; `state` is (layers * directions, B, H)."""
         hidden = state[0] if isinstance(state, tuple) else state
@@ -94,8 +109,17 @@ def parameter_count(gates: int, spec: Spec, hyperparameters: Hyperparameters) ->
     return embedding_count(spec, size) + cells + linear_count(directions * hidden, known(spec.classes, "classes"))
 
 
+def not_streaming(hyperparameters: Hyperparameters) -> str:
+    """Why a variant does not stream, or an empty text."""
+    return "one of its directions begins with the last word" if hyperparameters.bidirectional else ""
+
+
 register = partial(
-    architecture, inputs=[InputKind.TOKENS, InputKind.VECTORS], outputs=[OutputKind.CLASSES], width="hidden_dim"
+    architecture,
+    inputs=[InputKind.TOKENS, InputKind.VECTORS],
+    outputs=[OutputKind.CLASSES],
+    width="hidden_dim",
+    not_streaming=not_streaming,
 )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.architectures import architecture
+from bench.architectures import State, architecture, streams
 from bench.architectures.layers import Embedding, embedding_count, known, linear_count, real_mask
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -62,6 +62,39 @@ class TextCNN(nn.Module):
             features.append(windows_BFL.amax(dim=2).relu())
         return cast(Tensor, self.classifier(self.dropout(torch.cat(features, dim=1))))
 
+    def init_state(self, prefix: Tensor) -> State:
+        """The last K - 1 embeddings, (B, D, at most K - 1) for the largest window K, and the maxima so far, each (B, F).
+
+        Windows that have not been full yet have a maximum of minus infinity.
+        """
+        x_BDL = self.embedding(prefix).transpose(1, 2)
+        maxima = []
+        for kernel, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
+            if x_BDL.shape[2] >= kernel:
+                maxima.append(convolution(x_BDL).amax(dim=2))
+            else:
+                maxima.append(x_BDL.new_full((len(prefix), convolution.out_channels), float("-inf")))
+        return self._kept(x_BDL).clone(), *maxima  # a view would keep all of them
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits after one more token (B,) or vector (B, D): one window of each size."""
+        x_BDK = torch.cat([state[0], self.embedding(inputs)[:, :, None]], dim=2)
+        features, maxima = [], []
+        for kernel, convolution, before_BF in zip(self.kernel_sizes, self.convolutions, state[1:], strict=True):
+            missing = kernel - x_BDK.shape[2]
+            if missing > 0:  # what was filled up is no window once there are words enough
+                feature_BF, after_BF = convolution(functional.pad(x_BDK, (0, missing)))[:, :, 0], before_BF
+            else:
+                after_BF = torch.maximum(before_BF, convolution(x_BDK[:, :, -kernel:])[:, :, 0])
+                feature_BF = after_BF
+            features.append(feature_BF.relu())
+            maxima.append(after_BF)
+        return cast(Tensor, self.classifier(self.dropout(torch.cat(features, dim=1)))), (self._kept(x_BDK), *maxima)
+
+    def _kept(self, x_BDL: Tensor) -> Tensor:
+        """What the largest window still needs of the embeddings so far."""
+        return x_BDL[:, :, max(0, x_BDL.shape[2] - max(self.kernel_sizes) + 1) :]
+
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Embedding, one convolution per window size, classifier."""
@@ -80,6 +113,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     hyperparameters=Hyperparameters,
     width="num_filters",
     parameter_count=parameter_count,
+    not_streaming=streams,
 )
 def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """A convolutional text classifier."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.architectures import architecture
+from bench.architectures import State, architecture, streams
 from bench.architectures.layers import (
     EMBEDDING_STD,
     Embedding,
@@ -114,6 +114,18 @@ class TransformerClassifier(nn.Module):
         pooled_BD = mean_over_real(x_BLD, mask_BL) if self.classifier_token is None else x_BLD[:, 0]
         return cast(Tensor, self.classifier(pooled_BD))
 
+    def init_state(self, prefix: Tensor) -> State:
+        """The tokens (B, n) or vectors (B, n, D) so far: an encoder that looks both ways keeps nothing else of use."""
+        return (prefix,)
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits after one more token (B,) or vector (B, D), at most as many as there are positions.
+
+        A new last word changes what every earlier word looks at, so all of them are read again.
+        """
+        so_far = torch.cat([state[0], inputs[:, None]], dim=1)
+        return self.forward(so_far), (so_far,)
+
 
 def sinusoids(positions: int, size: int) -> Tensor:
     """(L, D) sines and cosines of falling frequency, scaled to the spread of fresh embeddings."""
@@ -143,6 +155,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     hyperparameters=Hyperparameters,
     width="embedding_dim",
     parameter_count=parameter_count,
+    not_streaming=streams,
 )
 def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """A Transformer classifier.

@@ -10,14 +10,19 @@ if TYPE_CHECKING:
 
 
 def bring_data(plan: Plan) -> None:
-    """Fetch what the accuracy cases of a plan need and is not here.
+    """Fetch what is not here of the data that a plan needs: to train on, or for the lengths of its texts.
 
     Raises:
         DataError: nobody could bring it.
     """
+    from bench.records import LengthDistribution
     from bench.tasks.data import needed
 
-    tasks = dict.fromkeys(case.task for case in plan.cases if case.fit is not None and not case.skip)
+    tasks = dict.fromkeys(
+        case.task
+        for case in plan.cases
+        if not case.skip and (case.fit is not None or case.length_distribution is LengthDistribution.DATA)
+    )
     for source in dict.fromkeys(needed(task) for task in tasks):
         if source is not None:
             fetch(source)

@@ -141,6 +141,8 @@ def _case(case: Case) -> dict[str, Any]:
         "precision": case.precision,
         "device": case.device,
         "threads": case.threads,
+        "compile": case.compile,
+        "length_distribution": case.length_distribution,
     }
 
 

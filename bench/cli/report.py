@@ -25,6 +25,7 @@ class ReportFormat(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+    TRUST = "trust"
 
 
 def report(
@@ -32,7 +33,9 @@ def report(
         list[str] | None,
         typer.Argument(help="Path, run id, unique beginning of one, or latest.", show_default="latest"),
     ] = None,
-    format: Annotated[ReportFormat, typer.Option("--format", help="A page, or the tidy table.")] = ReportFormat.HTML,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", help="A page, the tidy table, or the trust record of every case.")
+    ] = ReportFormat.HTML,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write; tables go to the screen if none is named.")
     ] = None,

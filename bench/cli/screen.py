@@ -23,10 +23,12 @@ from rich.text import Text
 
 from bench.cli.outcomes import is_incomplete
 from bench.cli.tables import meanings, shown
-from bench.observations import CaseResult, Fit, Observation
+from bench.observations import CaseResult, Fit, Observation, Probe
 from bench.quantity import format_duration
 from bench.records import Case, Outcome
+from bench.report.doubts import left_out_words
 from bench.report.league import league, speed
+from bench.trust_record import trust_record
 
 if TYPE_CHECKING:
     from bench.progress import Progress
@@ -106,6 +108,8 @@ class PlainScreen:
         outcome = getattr(observation, "outcome", Outcome.OK)
         case = self._cases.get(getattr(observation, "case_id", ""))
         what = place(case) if case else "pre-flight"
+        if isinstance(observation, Probe):
+            return  # that a size does not fit is an answer, and the search goes on
         if outcome is not Outcome.OK:
             self._say(f"  {what}: {outcome.value.replace('_', ' ')}: {getattr(observation, 'reason', '')}")
         elif isinstance(observation, Fit):
@@ -191,7 +195,8 @@ def summary(folder: RunFolder, output: Console, page: Path) -> None:
     run, results = folder.run, folder.results()
     tables = [*league(run, results), *speed(run, results)]
     _print_tables(tables, output)
-    lines = [*meanings(tables), *_reasons(results)]
+    left_out = left_out_words(trust_record(run, result) for result in results)
+    lines = [*meanings(tables), *_reasons(results), *([left_out] if left_out else [])]
     if run.plan.measure.min_rounds < 5:
         lines.append(f"a quick look: {run.plan.measure.min_rounds} rounds where a careful run has at least 5")
     for line in lines:

@@ -35,6 +35,8 @@ _MEANINGS = {
     "never became steady": "calls were still getting faster when warm-up ended; raise measure.warmup_cap",
     "noisy": "calls of one trial spread by more than 15 %; close other programs, or see docs/method.md",
     "wide interval": "the interval is wider than the target; give it more rounds or a larger budget",
+    "disturbed": "other work reached into every trial, so none could be left out; close other programs and measure it again",
+    "rejection matters": "leaving disturbed trials out moves the latency by more than 3 %; measure it again on a quiet machine",
     "breaks a contract": "a right model would not do this; docs/method.md tells what each name means",
     "diverged": "the loss became infinite or NaN; try a lower learning rate",
     "does not fit": "it ran out of memory",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from bench.jobs import Job
 from bench.passes import Found
@@ -13,43 +14,38 @@ from bench.probes.memory import TOO_SMALL, measure_memory
 from bench.subjects import measured
 from bench.workloads import Measured, Subject
 
-OVERLAP = "activations and gradients never stand side by side as a whole: their sum is above the peak"
-
 
 def observe(job: Job) -> Found:
     """Weigh one step; the peak comes first, so that nothing of the split is in it."""
     subject, step = measured(job)
-    values = measure_memory(step.call, subject.device)
+    # last step's gradients are freed by the next one: they are part of its peak, not of what was there before
+    values = measure_memory(step.call, subject.device, lambda: subject.model.zero_grad(set_to_none=True))
     reasons = {name: TOO_SMALL for name, value in values.items() if value is None}
-    values["weights_bytes"] = _bytes(subject.model.parameters())
-    known = 0.0
+    there = {"weights_bytes": _bytes(subject.model.parameters())}
+    passing = {}
     if step.marked is not None:
-        gradients = _bytes(parameter.grad for parameter in subject.model.parameters() if parameter.grad is not None)
-        state = [
-            tensor for optimizer in step.optimizers for entry in optimizer.state.values() for tensor in entry.values()
-        ]
-        values["gradients_bytes"] = gradients
-        values["optimizer_bytes"] = _bytes(tensor for tensor in state if isinstance(tensor, Tensor))
-        activations = _activations(subject, step)
-        values["activations_bytes"] = activations
-        known = gradients + activations
+        there["optimizer_bytes"] = _bytes(_state(step.optimizers))
+        passing["gradients_bytes"] = _bytes(one.grad for one in subject.model.parameters() if one.grad is not None)
+        passing["activations_bytes"] = _activations(subject, step)
+    # activations go while gradients come: the larger of them is there at once, the other only in part
+    known = max(passing.values(), default=0)
     if subject.device.type == "cuda":
         # the allocator's peak counts what was there before the step as well
         inputs = [tensor for batch in subject.batches for tensor in (batch.inputs, batch.targets) if tensor is not None]
-        known += _bytes(inputs) + sum(values.get(name) or 0.0 for name in ("weights_bytes", "optimizer_bytes"))
+        known += _bytes(inputs) + sum(there.values())
     peak_name = "peak_allocated_bytes" if subject.device.type == "cuda" else "peak_rss_bytes"
+    values |= there | passing
     if peak_name in values:
-        values["workspace_bytes"], why = _rest(values[peak_name], known)
-        if why:
-            reasons["workspace_bytes"] = why
+        peak = values[peak_name]
+        values["workspace_bytes"] = None if peak is None else max(0, peak - known)
+        if peak is None:
+            reasons["workspace_bytes"] = TOO_SMALL
     return Found(values=values, reasons=reasons)
 
 
-def _rest(peak: float | None, known: float) -> tuple[float | None, str]:
-    """What of a peak is not accounted for, or why that cannot be said."""
-    if peak is None:
-        return None, TOO_SMALL
-    return (peak - known, "") if peak >= known else (None, OVERLAP)
+def _state(optimizers: Iterable[Optimizer]) -> list[Tensor]:
+    entries = [entry for optimizer in optimizers for state in optimizer.state.values() for entry in state.values()]
+    return [entry for entry in entries if isinstance(entry, Tensor)]
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

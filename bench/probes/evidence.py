@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from bench.probes.nvml import clocks, open_gpu
 from bench.probes.priority import priority
 
 _STAT = Path("/proc/stat")
@@ -36,11 +39,16 @@ def _read() -> _Reading:
 class Evidence:
     """Readings at the beginning and the end of what is observed."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._gpu = open_gpu(device)
         self._before = _read()
 
     def seen(self) -> dict[str, float]:
-        """What happened since: seconds on the wall, of our CPU time, of others' (to a clock tick), stolen; switches."""
+        """What happened since: seconds on the wall, of our CPU time, of others' (to a clock tick), stolen; switches.
+
+        On a GPU also its clocks at this moment, right after the last sample.
+        """
+        gpu = clocks(self._gpu) if self._gpu else {}
         before, after = self._before, _read()
         cpu_s = after.cpu_s - before.cpu_s
         return {
@@ -51,4 +59,5 @@ class Evidence:
             "involuntary_switches": after.switches - before.switches,
             "nice": priority(),
             "processors": os.cpu_count() or 1,
+            **gpu,
         }

@@ -19,23 +19,24 @@ RESOLUTION_BYTES = 64 * 4096
 TOO_SMALL = f"below {RESOLUTION_BYTES // 1024} KiB, which the kernel's page counts do not resolve"
 
 
-def measure_memory(call: Call, device: torch.device) -> dict[str, float | None]:
-    """Bytes at the peak of one call after a warm one, by metric name.
+def measure_memory(call: Call, device: torch.device, between: Call = lambda: None) -> dict[str, float | None]:
+    """Bytes at the peak of one call after a warm one, by metric name; `between` runs between the two.
 
     CUDA: `peak_allocated_bytes`, `peak_reserved_bytes` (weights included, as the allocator counts them) and
     `driver_bytes` (what the driver says this device holds). CPU: `peak_rss_bytes`, what the call added to resident memory;
     None where that is `TOO_SMALL` to be seen.
     """
     if device.type == "cuda":
-        return _cuda(call, device)
+        return _cuda(call, device, between)
     if sys.platform != "linux":
         return {}
-    grown = _resident_growth(call)
+    grown = _resident_growth(call, between)
     return {"peak_rss_bytes": grown if grown >= RESOLUTION_BYTES else None}
 
 
-def _cuda(call: Call, device: torch.device) -> dict[str, float | None]:
+def _cuda(call: Call, device: torch.device, between: Call) -> dict[str, float | None]:
     call()
+    between()
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     call()
@@ -48,10 +49,11 @@ def _cuda(call: Call, device: torch.device) -> dict[str, float | None]:
     }
 
 
-def _resident_growth(call: Call) -> float:
+def _resident_growth(call: Call, between: Call) -> float:
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
     call()
+    between()
     libc.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = _status_bytes("VmRSS")

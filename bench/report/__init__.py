@@ -1,10 +1,12 @@
-"""Runs, told: as one HTML page, as Markdown, and as the tidy table. Drawing libraries load only when something is made."""
+"""Runs, told: as a page, as Markdown, as the tidy table, as trust records. Drawing libraries load only when needed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from bench.codec import dumps
 from bench.frames import Runs, to_csv, to_json_text, to_parquet
+from bench.trust_record import trust_record
 
 
 def render(runs: Runs, *, chance: Mapping[str, float] | None = None, sources: Sequence[tuple[str, str]] = ()) -> str:
@@ -26,11 +28,18 @@ def _markdown(runs: Runs) -> str:
     return markdown.render(runs)
 
 
+def _trust(runs: Runs) -> str:
+    """A JSON array with the trust record of every case, one a line."""
+    records = (dumps(trust_record(run, result)) for run, results in runs for result in results)
+    return "[\n" + ",\n".join(records) + "\n]\n"
+
+
 FORMATS: Mapping[str, Callable[[Runs], str | bytes]] = {
     "html": render,
     "markdown": _markdown,
     "csv": to_csv,
     "json": to_json_text,
     "parquet": to_parquet,
+    "trust": _trust,
 }
 """Every format that runs can be told in, by the name it has on the command line."""

@@ -16,6 +16,7 @@ from bench.report import view as views
 from bench.report.drawing import Panel, Series, Spot
 from bench.report.grids import Kind, kinds, memory_of, of_kind, speed_of
 from bench.report.ranking import ends
+from bench.report.roofline import roofline
 from bench.report.scales import Scale, measured_scale, swept_scale
 from bench.report.scatter import Dot, draw_scatter
 from bench.report.svg import Look
@@ -46,6 +47,7 @@ def charts(view: View, task: str, chance: float | None, prefix: str) -> list[Cha
         _training_curves(view, task, f"{prefix}c"),
         _over_axes(view, task, _THROUGHPUT, f"{prefix}t"),
         _over_axes(view, task, _MEMORY, f"{prefix}m"),
+        _rooflines(view, task, f"{prefix}r"),
     ]
     return [chart for chart in made if chart is not None]
 
@@ -176,6 +178,23 @@ def _caption(cases: Sequence[Shown], quantity: Quantity) -> str:
     if missing:
         parts.append(f"Not drawn: {'; '.join(missing)}.")
     return " ".join(parts)
+
+
+def _rooflines(view: View, task: str, prefix: str) -> Chart | None:
+    drawn = (
+        roofline(of_kind(view, task, kind), looks(view), _kind_words(view, task, kind), f"{prefix}{number}-")
+        for number, kind in enumerate(kinds(view, task))
+    )
+    panels = tuple(panel for panel in drawn if panel is not None)
+    if not panels:
+        return None
+    caption = (
+        "A mark a case: what it achieves, over its FLOPs for each byte. The roof is what this machine reached in a large copy "
+        "(slope) and in a large matrix product (level); data in a cache may lift a case above the slope."
+    )
+    if any(shown.marks for shown in view.timed(task)):
+        caption += " Hollow: marked in the tables."
+    return Chart(title="Roofline", panels=panels, caption=caption)
 
 
 # ── accuracy ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -122,7 +122,7 @@ def draw_lines(axes: Axes, panel: Panel) -> None:
     for series in drawn:
         _draw_spots(axes, series)
     _draw_unfit(axes, panel.series)
-    _label_ends(axes, drawn)
+    label_ends(axes, drawn)
 
 
 def _draw_spots(axes: Axes, series: Series) -> None:
@@ -167,7 +167,7 @@ def _draw_unfit(axes: Axes, every: Sequence[Series]) -> None:
             axes.annotate(text, xytext=(-8, -2 - 12 * row), ha="right", size=10, color=MUTED, **place)
 
 
-def _label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
+def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
     """A label beside the end of each line; of several lines of one variant, beside the longest."""
     longest: dict[Look, Series] = {}
     for series in drawn:

@@ -53,12 +53,12 @@ def memory_of(view: View, task: str) -> list[Table]:
 
 def kinds(view: View, task: str) -> list[Kind]:
     """What may share a table or chart of a task: its workloads, in each of their settings."""
-    return list(dict.fromkeys((shown.case.workload, views.setting(shown.case)) for shown in view.timed(task)))
+    return list(dict.fromkeys(kind_of(shown) for shown in view.timed(task)))
 
 
 def of_kind(view: View, task: str, kind: Kind) -> list[Shown]:
     """The speed cases of one workload and setting."""
-    return [shown for shown in view.timed(task) if (shown.case.workload, views.setting(shown.case)) == kind]
+    return [shown for shown in view.timed(task) if kind_of(shown) == kind]
 
 
 def _grid(
@@ -90,7 +90,7 @@ def _grid(
 
 Fact = tuple[str, Callable[[Shown], Cell]]
 
-_PLACE: tuple[Fact, ...] = (
+PLACE: tuple[Fact, ...] = (
     ("length", lambda shown: Cell(text=str(shown.case.sequence_length or ""))),
     ("batch", lambda shown: Cell(text=str(shown.case.batch_size))),
 )
@@ -108,8 +108,8 @@ _MARKS: Fact = ("marks", lambda shown: marks_cell(shown))
 
 def every_case(view: View, task: str) -> list[Table]:
     """One table a workload and setting of a task, one row a case, columns that hold nothing left out."""
-    facts = (*_PLACE, *_SPEED, _MARKS)
-    tables = [_case_table(task, kind[0], str(kind[1]), of_kind(view, task, kind), facts) for kind in kinds(view, task)]
+    facts = (*PLACE, *_SPEED, _MARKS)
+    tables = [case_table(task, kind, by_size(of_kind(view, task, kind)), facts) for kind in kinds(view, task)]
     if fits := view.fits(task):
         score = view.headline(task)
         others = {name for shown in fits for name in shown.found} - {"weights_bytes", score.name}
@@ -117,17 +117,28 @@ def every_case(view: View, task: str) -> list[Table]:
         scores += [
             (views.metric(name).title, partial(_beside, name=name)) for name in estimates.metric_order(list(others))
         ]
-        note = str(views.setting(fits[0].case))
-        tables.append(_case_table(task, fits[0].case.workload, note, fits, (*_PLACE, *scores, _MARKS)))
+        tables.append(case_table(task, kind_of(fits[0]), by_size(fits), (*PLACE, *scores, _MARKS)))
     return tables
 
 
-def _case_table(task: str, workload: str, note: str, cases: Iterable[Shown], facts: Iterable[Fact]) -> Table:
-    order = sorted(cases, key=lambda shown: (shown.case.batch_size, shown.case.sequence_length or 0))
-    columns = [(name, [fact(shown) for shown in order]) for name, fact in facts]
+def kind_of(shown: Shown) -> Kind:
+    """What a case shares tables and charts with."""
+    return shown.case.workload, views.setting(shown.case)
+
+
+def by_size(cases: Iterable[Shown]) -> list[Shown]:
+    """Cases by batch size, then by length; alike ones as they stand in the plan."""
+    return sorted(cases, key=lambda shown: (shown.case.batch_size, shown.case.sequence_length or 0))
+
+
+def case_table(
+    task: str, kind: Kind, cases: Sequence[Shown], facts: Iterable[Fact], footnotes: Iterable[str] = ()
+) -> Table:
+    """One row a case, in the order given; columns that hold nothing are left out."""
+    columns = [(name, [fact(shown) for shown in cases]) for name, fact in facts]
     kept = [(name, cells) for name, cells in columns if any(cell.text for cell in cells)]
     return Table(
-        title=f"{task}: {workload}",
+        title=f"{task}: {kind[0]}",
         task=task,
         columns=tuple(Column(title=name) for name, _ in kept),
         rows=tuple(
@@ -136,9 +147,10 @@ def _case_table(task: str, workload: str, note: str, cases: Iterable[Shown], fac
                 variant_id=shown.case.variant.variant_id,
                 cells=tuple(cells[place] for _, cells in kept),
             )
-            for place, shown in enumerate(order)
+            for place, shown in enumerate(cases)
         ),
-        note=f"{note}.",
+        note=f"{kind[1]}.",
+        footnotes=tuple(footnotes),
     )
 
 

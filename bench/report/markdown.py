@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bench.frames import Runs
-from bench.report import summary
+from bench.report import doubts, summary
 from bench.report import view as views
 from bench.report.league import league_of
 from bench.report.tables import Cell, Table
@@ -31,6 +31,9 @@ def _run(view: views.View) -> Iterator[str]:
         yield ""
     for task in view.tasks:
         yield from _table(league_of(view, task))
+        if words := doubts.left_out_words(doubts.records_of(view, task).values()):
+            yield f"{_text(words)}."
+            yield ""
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -13,10 +13,11 @@ from bench.codec import to_json
 from bench.frames import Runs
 from bench.quantity import format_duration
 from bench.records import Machine
-from bench.report import charts, summary
+from bench.report import charts, doubts, summary
 from bench.report import view as views
 from bench.report.charts import Chart
 from bench.report.grids import every_case
+from bench.report.inside import Section, inside
 from bench.report.league import league_of
 from bench.report.svg import Look
 from bench.report.tables import Table
@@ -25,13 +26,16 @@ from bench.report.view import View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPart:
-    """What the page says of one task."""
+    """What the page says of one task; `left_out` is one line on trials that no figure is made of."""
 
     name: str
     lead: Sequence[Markup]
     league: Table
     charts: Sequence[Chart]
+    inside: Sequence[Section]
     cases: Sequence[Table]
+    left_out: str
+    trust: Sequence[Table]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +79,24 @@ def _run_part(view: View, chance: Mapping[str, float], anchor: str) -> RunPart:
         notes=summary.notes(view),
         looks=charts.looks(view),
         tasks=[
-            TaskPart(
-                name=task,
-                lead=summary.lead(view, task),
-                league=league_of(view, task),
-                charts=charts.charts(view, task, chance.get(task), f"{anchor}-{number}"),
-                cases=every_case(view, task),
-            )
-            for number, task in enumerate(view.tasks, 1)
+            _task_part(view, task, chance.get(task), f"{anchor}-{number}") for number, task in enumerate(view.tasks, 1)
         ],
         machine=list(_machine(view.run.machine)),
         settings=list(_settings(view)),
+    )
+
+
+def _task_part(view: View, task: str, chance: float | None, anchor: str) -> TaskPart:
+    records = doubts.records_of(view, task)
+    return TaskPart(
+        name=task,
+        lead=summary.lead(view, task),
+        league=league_of(view, task),
+        charts=charts.charts(view, task, chance, anchor),
+        inside=inside(view, task),
+        cases=every_case(view, task),
+        left_out=doubts.left_out_words(records.values()),
+        trust=doubts.trust_of(view, task, records),
     )
 
 

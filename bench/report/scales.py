@@ -21,6 +21,13 @@ class Scale:
     title: str = ""
 
 
+def log_scale(values: Iterable[float], unit: Unit, title: str = "") -> Scale:
+    """A logarithmic scale that holds these positive values, and at least fourfold of range around them."""
+    low, high = min(kept := [*values]), max(kept)
+    middle = math.sqrt(low * high)
+    return measured_scale([low, high, middle / 2.01, middle * 2.01], unit, title)
+
+
 def measured_scale(values: Iterable[float], unit: Unit, title: str = "") -> Scale:
     """A scale that holds these values: logarithmic where they spread fourfold, with round ticks."""
     low, high = min(kept := [value for value in values if math.isfinite(value)]), max(kept)

@@ -24,6 +24,7 @@ class CellKind(StrEnum):
     PENDING = "pending"  # not measured yet
     EMPTY = "empty"  # nothing belongs here
     WORDS = "words"
+    COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A titled table; `note` says in one line what a reader must know of it."""
+    """A titled table; `note` says in one line what a reader must know of it, `footnotes` why it has no figure somewhere."""
 
     title: str
     task: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     note: str = ""
+    footnotes: tuple[str, ...] = ()
 
 
 def empty() -> Cell:

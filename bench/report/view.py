@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import estimates
-from bench.frames import failed_memory, headline, memory_metric
+from bench.frames import failed_pass, headline, memory_metric
 from bench.observations import CaseResult
 from bench.quantity import METRICS, Better, Metric, Unit, format_half_width, format_value
-from bench.records import Case, Outcome, Run, Variant
+from bench.records import Case, LengthDistribution, Outcome, PassKind, Run, Variant
 from bench.stats import Estimate
 from bench.trust import used_trials
 
@@ -20,11 +20,18 @@ _FLAGS = {
     "noisy": "noisy",
     "wide_interval": "wide interval",
     "contract_red": "breaks a contract",
+    "disturbed": "disturbed",
+    "rejection_matters": "rejection matters",
     "diverged": "diverged",
     "out_of_memory": "does not fit",
     "timed_out": "timed out",
     "failed": "failed",
     "skipped": "skipped",
+}
+_LENGTHS = {
+    LengthDistribution.FIXED: "",
+    LengthDistribution.DATA: ", lengths as in the data",
+    LengthDistribution.UNIFORM: ", every length alike",
 }
 
 
@@ -63,7 +70,7 @@ class Shown:
     @property
     def memory_outcome(self) -> Outcome | None:
         """How its memory pass ended, where that went otherwise than its trials did."""
-        failed = failed_memory(self.result)
+        failed = failed_pass(self.result, PassKind.MEMORY)
         return failed.outcome if failed else None
 
 
@@ -85,10 +92,12 @@ class Setting:
     device: str
     threads: int
     compile: str
+    length_distribution: LengthDistribution
 
     def __str__(self) -> str:
         compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
-        return f"{self.precision} on {self.device}, {self.threads} thread{'s' * (self.threads != 1)}{compiled}"
+        lengths = _LENGTHS[self.length_distribution]
+        return f"{self.precision} on {self.device}, {self.threads} thread{'s' * (self.threads != 1)}{compiled}{lengths}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +160,13 @@ def marks(run: Run, result: CaseResult) -> tuple[str, ...]:
 
 def setting(case: Case) -> Setting:
     """The seldom swept axes of a case."""
-    return Setting(precision=case.precision, device=case.device, threads=case.threads, compile=case.compile)
+    return Setting(
+        precision=case.precision,
+        device=case.device,
+        threads=case.threads,
+        compile=case.compile,
+        length_distribution=case.length_distribution,
+    )
 
 
 def point(run: Run, cases: Iterable[Case]) -> Point | None:

@@ -93,6 +93,13 @@ class Task(Protocol):
     def random_batch(self, spec: Spec, batch_size: int, seed: int) -> Batch:
         """A full batch of made items on the CPU, every row `spec.sequence_length` long; seeded, never zeros."""
 
+    def training_lengths(self, spec: Spec) -> Sequence[int] | None:
+        """Lengths of the training items, cut to `spec.sequence_length`; None where items have no length.
+
+        Raises:
+            DataError: the data are not here and no provider could bring them.
+        """
+
     def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:
         """Real data, split and encoded; texts are cut to `spec.sequence_length`. Never depends on a fit's seed.
 

@@ -60,6 +60,9 @@ class Images(Classification):
         inputs = torch.rand((batch_size, *_SHAPE), generator=generator)
         return Batch(inputs=inputs, targets=random_targets(spec, batch_size, generator), items=batch_size)
 
+    def training_lengths(self, spec: Spec) -> None:
+        """There is no length."""
+
     def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:  # noqa: ARG002 - no text here
         """The digits of one fold, the first if none is asked for."""
         table = read_digits(fetch(DIGITS).path)

@@ -40,7 +40,7 @@ class Imdb(TextTask):
     def __init__(self, options: Options) -> None:
         self.vocabulary_size = options.vocabulary_size
 
-    def arrays(self) -> Arrays:
+    def arrays(self, *names: str) -> Arrays:
         """The encoded reviews, fetched if they are not here."""
         found = fetch(IMDB)
-        return prepare(found.identity, self.vocabulary_size, shown(found.path), lambda: read_reviews(found.path))
+        return prepare(found.identity, self.vocabulary_size, shown(found.path), lambda: read_reviews(found.path), names)

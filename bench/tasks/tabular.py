@@ -56,6 +56,9 @@ class Tabular(Classification):
         inputs = torch.randn((batch_size, _SIZE), generator=generator)
         return Batch(inputs=inputs, targets=random_targets(spec, batch_size, generator), items=batch_size)
 
+    def training_lengths(self, spec: Spec) -> None:
+        """There is no length."""
+
     def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:  # noqa: ARG002 - no text here
         """The tumours of one fold, the first if none is asked for."""
         table = read_breast_cancer(fetch(BREAST_CANCER).path)

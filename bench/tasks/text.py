@@ -38,8 +38,8 @@ class TextTask(Classification):
     folds = 0
 
     @abstractmethod
-    def arrays(self) -> Arrays:
-        """The encoded splits, as `prepare` makes them."""
+    def arrays(self, *names: str) -> Arrays:
+        """The encoded splits, as `prepare` makes them; at least those that are named, all if none is."""
 
     def spec(self, sequence_length: int | None) -> Spec:
         """Ids of words in, classes out.
@@ -69,6 +69,11 @@ class TextTask(Classification):
             tokens=inputs.numel(),
             real_tokens=inputs.numel(),
         )
+
+    def training_lengths(self, spec: Spec) -> list[int]:
+        """Words of each training text, of those that are used at this length."""
+        lengths = np.diff(self.arrays("train_offsets")["train_offsets"])
+        return [int(length) for length in np.minimum(lengths, spec.sequence_length or 1)]
 
     def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:
         """Real texts, each cut to its first `spec.sequence_length` words.
@@ -137,13 +142,16 @@ def random_words(vocabulary_size: int, shape: tuple[int, int], generator: torch.
     return ranks + (FIRST_WORD_ID - 1)
 
 
-def prepare(identity: object, vocabulary_size: int, where: str, read: Callable[[], Texts]) -> Arrays:
+def prepare(
+    identity: object, vocabulary_size: int, where: str, read: Callable[[], Texts], names: Sequence[str] = ()
+) -> Arrays:
     """Texts without repeats, split in their order and encoded by the words of the training split.
 
-    `identity` changes whenever `read` would give something else; `where` is the file, for error sentences.
+    `identity` changes whenever `read` would give something else; `where` is the file, for error sentences; `names` are the
+    arrays that are needed, all if none is named.
     """
     made_of = [identity, vocabulary_size, WORDS_VERSION, SPLIT_VERSION]
-    return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, where))
+    return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, where), names)
 
 
 def _prepare(found: Texts, vocabulary_size: int, where: str) -> Arrays:

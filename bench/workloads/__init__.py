@@ -78,6 +78,7 @@ class Workload:
         metrics: names of the metrics that it yields, the first of them its headline.
         prepare: makes the measured call; None for `fit`, which is trained to accuracy instead of timed.
         casts_weights: whether a lower precision casts weights and inputs; else it is autocast over fp32 weights.
+        streaming: whether it is for sequences, full ones, and for models that stream.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Workload:
     metrics: tuple[str, ...]
     prepare: Callable[[Subject], Measured] | None
     casts_weights: bool = False
+    streaming: bool = False
 
 
 WORKLOADS: Registry[Workload] = Registry(
@@ -93,12 +95,13 @@ WORKLOADS: Registry[Workload] = Registry(
     {
         "inference": "bench.workloads.inference",
         "training": "bench.workloads.training",
+        "step": "bench.workloads.step",
         "fit": "bench.workloads.fit",
     },
     group="bench.workloads",
 )
 
-TIMED_AXES = ("sequence_length", "batch_size", "precision", "device", "threads")
+TIMED_AXES = ("sequence_length", "batch_size", "precision", "device", "threads", "compile")
 TIMED_METRICS = (
     "throughput_items_per_s",
     "latency_s",

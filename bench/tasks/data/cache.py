@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,8 @@ def shown(text: Path | str) -> str:
     return str(text) if home == Path(home.anchor) else str(text).replace(f"{home}{os.sep}", f"~{os.sep}")
 
 
-def prepared(key: str, make: Callable[[], Arrays]) -> Arrays:
-    """Arrays that are slow to make, kept under a key that must name everything they depend on.
+def prepared(key: str, make: Callable[[], Arrays], names: Sequence[str] = ()) -> Arrays:
+    """Arrays that are slow to make, kept under a key that must name everything they depend on; `names` are read, or all.
 
     A damaged file is made again. Where nothing can be written the arrays are made each time.
     """
@@ -44,7 +44,7 @@ def prepared(key: str, make: Callable[[], Arrays]) -> Arrays:
     damaged = contextlib.suppress(OSError, ValueError, EOFError, zipfile.BadZipFile)
     # opened here: numpy leaves the file open when it is no archive
     with damaged, path.open("rb") as file, np.load(file) as archive:
-        return {name: archive[name] for name in archive.files}
+        return {name: archive[name] for name in names or archive.files}
     arrays = make()
     # a cache is a convenience: a read-only or full disk must not stop a fit whose data are in memory
     with contextlib.suppress(OSError):

@@ -1,0 +1,131 @@
+"""Whether figures can be trusted: one row a case with what was seen around its measuring, and the command that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from bench.quantity import Unit, format_value
+from bench.report import view as views
+from bench.report.grids import PLACE, Kind, by_size, case_table, kind_of, kinds, of_kind
+from bench.report.tables import Cell, CellKind, Table, empty
+from bench.report.view import Shown, View
+from bench.trust import Conditions, Disturbance
+from bench.trust_record import TrustRecord, left_out, trust_record
+
+_DISTURBANCES = {
+    Disturbance.SWITCHES: "context switches",
+    Disturbance.WAITING: "waiting for a processor",
+    Disturbance.FOREIGN: "other programs",
+    Disturbance.STEAL: "steal",
+    Disturbance.CLOCK: "slow clock",
+    Disturbance.THROTTLED: "throttled",
+}
+
+
+def left_out_words(records: Iterable[TrustRecord]) -> str:
+    """`7 of 96 trials were disturbed from outside and left out: context switches (5), steal (2)`; empty if none were."""
+    found, taken = left_out(records)
+    count = found.total()
+    if not count:
+        return ""
+    return f"{count} of {taken} trials {'was' if count == 1 else 'were'} disturbed from outside and left out: {_rules(found)}"
+
+
+def _rules(found: Mapping[Disturbance, int]) -> str:
+    return ", ".join(f"{words} ({found[rule]})" for rule, words in _DISTURBANCES.items() if found.get(rule))
+
+
+def records_of(view: View, task: str) -> dict[str, TrustRecord]:
+    """The trust record of every case of a task, by its id."""
+    cases = (*view.timed(task), *view.fits(task))
+    return {shown.case.id: trust_record(view.run, shown.result) for shown in cases}
+
+
+Told = Callable[[TrustRecord], Cell]
+
+_TIMED: tuple[tuple[str, Told], ...] = (
+    ("trials used", lambda record: _trials(record)),
+    ("over all", lambda record: _over_all(record)),
+    ("foreign load", lambda record: _foreign(record.conditions)),
+    ("lowest clock", lambda record: _clock(record.conditions)),
+    ("warm-up", lambda record: _warm_up(record.conditions)),
+    ("stopped by", lambda record: Cell(text=record.stopped_by or "", kind=CellKind.WORDS)),
+)
+_FITTED: tuple[tuple[str, Told], ...] = (
+    ("fits used", lambda record: Cell(text=f"{record.fits_used} of {record.fits_taken}")),
+)
+_REPEAT: tuple[str, Told] = (
+    "measure it again",
+    lambda record: Cell(text=record.command or "", kind=CellKind.COMMAND),
+)
+
+
+def trust_of(view: View, task: str, records: Mapping[str, TrustRecord]) -> list[Table]:
+    """A table a workload and setting of a task, one row a case, marked ones first."""
+    found = [(kind, of_kind(view, task, kind), _TIMED) for kind in kinds(view, task)]
+    if fits := view.fits(task):
+        found.append((kind_of(fits[0]), fits, _FITTED))
+    return [_table(task, kind, cases, records, told) for kind, cases, told in found]
+
+
+def _table(
+    task: str,
+    kind: Kind,
+    cases: Sequence[Shown],
+    records: Mapping[str, TrustRecord],
+    told: Iterable[tuple[str, Told]],
+) -> Table:
+    facts = [(name, partial(_of_record, records, tell)) for name, tell in (*told, _REPEAT)]
+    order = sorted(by_size(cases), key=lambda shown: shown.good and not shown.marks)
+    marks = ("marks", lambda shown: Cell(text=_doubts(shown), kind=CellKind.WORDS))
+    footnotes = _unknown(records[shown.case.id] for shown in cases if records[shown.case.id].conditions.taken)
+    return case_table(task, kind, order, (*PLACE, marks, *facts), footnotes)
+
+
+def _of_record(records: Mapping[str, TrustRecord], tell: Told, shown: Shown) -> Cell:
+    return tell(records[shown.case.id])
+
+
+def _doubts(shown: Shown) -> str:
+    ended = [] if shown.good else [views.outcome_words(shown.outcome)]
+    return "; ".join([*ended, *shown.marks])
+
+
+def _unknown(records: Iterable[TrustRecord]) -> list[str]:
+    name = "conditions.foreign_processors"
+    return [
+        f"foreign load n/a: {why}" for why in dict.fromkeys(one.unknown[name] for one in records if name in one.unknown)
+    ]
+
+
+def _trials(record: TrustRecord) -> Cell:
+    left_out = _rules(record.left_out)
+    used = f"{record.conditions.used} of {record.conditions.taken}"
+    return Cell(text=used, detail=f"left out: {left_out}" if left_out else "")
+
+
+def _over_all(record: TrustRecord) -> Cell:
+    """The latency with nothing left out, where that makes a difference."""
+    every, used = record.latency_of_all_s, record.latency_s
+    if not record.left_out or every is None or used is None:
+        return empty()
+    instead = f"instead of {format_value(used.value, Unit.SECONDS)}"
+    return Cell(text=format_value(every.value, Unit.SECONDS), detail=instead)
+
+
+def _foreign(seen: Conditions) -> Cell:
+    return Cell(text=format_value(seen.foreign_processors, Unit.SHARE)) if seen.taken else empty()
+
+
+def _clock(seen: Conditions) -> Cell:
+    if seen.clock_share is None:
+        return empty()
+    return Cell(text=format_value(seen.clock_share, Unit.SHARE), detail=", ".join(seen.throttled))
+
+
+def _warm_up(seen: Conditions) -> Cell:
+    if seen.warmup_calls is None or seen.warmup_s is None:
+        return empty()
+    calls = f"{format_value(seen.warmup_calls, Unit.COUNT)} calls"
+    return Cell(text=calls, detail=format_value(seen.warmup_s, Unit.SECONDS))

@@ -1,0 +1,143 @@
+"""Plain twins of the built-in architectures: the same parameters, and loops of matrix products where those use fused operators.
+
+Their products can be counted on any device, which makes them the oracle of the FLOP counter. Full rows only, no dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Twin = Callable[[nn.Module, Tensor], Tensor]
+
+
+def linear(layer: nn.Module, x: Tensor) -> Tensor:
+    return x @ layer.weight.T + layer.bias
+
+
+def embedded(model: nn.Module, inputs: Tensor) -> Tensor:
+    table = model.embedding.table
+    return linear(table, inputs) if isinstance(table, nn.Linear) else table.weight[inputs]
+
+
+def bag_of_words(model: nn.Module, inputs: Tensor) -> Tensor:
+    return linear(model.classifier, embedded(model, inputs).mean(dim=1))
+
+
+# ── recurrent ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rnn_cell(from_input: Tensor, from_state: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.tanh(from_input + from_state), cell
+
+
+def lstm_cell(from_input: Tensor, from_state: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    entering, forgetting, candidate, leaving = (from_input + from_state).chunk(4, dim=1)
+    cell = forgetting.sigmoid() * cell + entering.sigmoid() * candidate.tanh()
+    return leaving.sigmoid() * cell.tanh(), cell
+
+
+def gru_cell(from_input: Tensor, from_state: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    reset, update, candidate = from_input.chunk(3, dim=1)
+    reset_state, update_state, candidate_state = from_state.chunk(3, dim=1)
+    keep = (update + update_state).sigmoid()
+    fresh = (candidate + (reset + reset_state).sigmoid() * candidate_state).tanh()
+    return keep * hidden + (1 - keep) * fresh, cell
+
+
+CELLS = {"RNN": rnn_cell, "LSTM": lstm_cell, "GRU": gru_cell}
+
+
+def recurrent(model: nn.Module, inputs: Tensor) -> Tensor:
+    fused = model.recurrent
+    step, x_BLD = CELLS[fused.mode.partition("_")[0]], embedded(model, inputs)
+    for layer in range(fused.num_layers):
+        directions = [
+            direction(fused, step, x_BLD, f"_l{layer}{suffix}")
+            for suffix in (("", "_reverse") if fused.bidirectional else ("",))
+        ]
+        x_BLD = torch.cat(directions, dim=2)
+    last = [x_BLD[:, -1, : fused.hidden_size], x_BLD[:, 0, fused.hidden_size :]]
+    return linear(model.classifier, torch.cat(last, dim=1))
+
+
+def direction(fused: nn.Module, step: Callable[..., tuple[Tensor, Tensor]], x_BLD: Tensor, name: str) -> Tensor:
+    """All states of one direction of one layer, in the order of the input; (B, L, D) to (B, L, H)."""
+    parameters = dict(fused.named_parameters())
+    hidden = cell = x_BLD.new_zeros(x_BLD.shape[0], fused.hidden_size)
+    states: list[Tensor] = []
+    words = x_BLD.unbind(dim=1)
+    for word_BD in reversed(words) if name.endswith("_reverse") else words:
+        from_input = word_BD @ parameters[f"weight_ih{name}"].T + parameters[f"bias_ih{name}"]
+        from_state = hidden @ parameters[f"weight_hh{name}"].T + parameters[f"bias_hh{name}"]
+        hidden, cell = step(from_input, from_state, hidden, cell)
+        states.append(hidden)
+    return torch.stack(states[::-1] if name.endswith("_reverse") else states, dim=1)
+
+
+# ── convolutions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def textcnn(model: nn.Module, inputs: Tensor) -> Tensor:
+    x_BLD = embedded(model, inputs)
+    features = []
+    for convolution in model.convolutions:
+        windows_BWDK = x_BLD.unfold(1, convolution.kernel_size[0], 1)
+        filtered_BWF = windows_BWDK.flatten(2) @ convolution.weight.flatten(1).T + convolution.bias
+        features.append(filtered_BWF.amax(dim=1).relu())
+    return linear(model.classifier, torch.cat(features, dim=1))
+
+
+def cnn(model: nn.Module, inputs: Tensor) -> Tensor:
+    hidden = inputs
+    for convolution in (part for part in model.features if isinstance(part, nn.Conv2d)):
+        bordered = functional.pad(hidden, (1, 1, 1, 1))
+        windows = bordered.unfold(2, 3, 1).unfold(3, 3, 1).permute(0, 2, 3, 1, 4, 5).flatten(3)
+        filtered = windows @ convolution.weight.flatten(1).T + convolution.bias
+        height, width = (size // 2 * 2 for size in filtered.shape[1:3])  # pooling leaves out an odd last row
+        pooled = filtered[:, :height, :width].relu().unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).amax(dim=(2, 4))
+        hidden = pooled.permute(0, 3, 1, 2)
+    return linear(model.classifier, hidden.flatten(1))
+
+
+# ── the others ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def transformer(model: nn.Module, inputs: Tensor) -> Tensor:
+    x_BLD = embedded(model, inputs)
+    if model.position_table is not None:
+        x_BLD = x_BLD + model.position_table[: inputs.shape[1]]
+    if model.classifier_token is not None:
+        x_BLD = torch.cat([model.classifier_token.expand(len(inputs), 1, -1), x_BLD], dim=1)
+    for layer in model.layers:
+        parts = linear(layer.query_key_value, layer.attention_norm(x_BLD)).chunk(3, dim=2)
+        query, key, value = (part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2) for part in parts)
+        weights = torch.softmax(query @ key.transpose(2, 3) / query.shape[3] ** 0.5, dim=3)
+        x_BLD = x_BLD + linear(layer.attention_output, (weights @ value).transpose(1, 2).flatten(2))
+        inner = linear(layer.feedforward[0], layer.feedforward_norm(x_BLD)).relu()
+        x_BLD = x_BLD + linear(layer.feedforward[2], inner)
+    x_BLD = model.norm(x_BLD)
+    pooled = x_BLD.mean(dim=1) if model.classifier_token is None else x_BLD[:, 0]
+    return linear(model.classifier, pooled)
+
+
+def mlp(model: nn.Module, inputs: Tensor) -> Tensor:
+    hidden = inputs.flatten(1)
+    for layer in (part for part in model.hidden if isinstance(part, nn.Linear)):
+        hidden = linear(layer, hidden).relu()
+    return linear(model.classifier, hidden)
+
+
+TWINS: dict[str, Twin] = {
+    "nbow": bag_of_words,
+    "rnn": recurrent,
+    "lstm": recurrent,
+    "gru": recurrent,
+    "textcnn": textcnn,
+    "transformer": transformer,
+    "mlp": mlp,
+    "cnn": cnn,
+}
