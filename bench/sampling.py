@@ -50,26 +50,27 @@ class WarmUp:
     call_s: float
 
 
-def warm_up(clock: Clock, call: Call, measure: Measure) -> WarmUp:
-    """Call until times are steady.
+def warm_up(clock: Clock, call: Call, measure: Measure, rotation: int = 1) -> WarmUp:
+    """Call until times are steady; calls over batches of different sizes are timed by whole rotations.
 
     At least `warmup_s` and `warmup_calls`; then until the medians of two successive windows (5 calls and 50 ms at least)
     differ by less than 2 %. The cap, counted from the third call on, ends both; what has not settled by then is not steady.
     """
     times = [clock.time(call, 1)]
-    seconds = times[0]
+    seconds, calls = times[0], 1
     while True:
-        times.append(clock.time(call, 1))
-        seconds += times[-1]
+        taken = clock.time(call, rotation)
+        times.append(taken / rotation)
+        seconds, calls = seconds + taken, calls + rotation
         capped = seconds - sum(times[:3]) >= measure.warmup_cap_s
-        enough = seconds >= measure.warmup_s and len(times) >= measure.warmup_calls
+        enough = seconds >= measure.warmup_s and calls >= measure.warmup_calls
         if not (capped or enough):
             continue
         size = _window(times, shrink=capped)
         settled = size is not None and _settled(times, size)
         if settled or capped:
             last = times[-(size or 1) :]
-            return WarmUp(first_call_s=times[0], seconds=seconds, calls=len(times), steady=settled, call_s=median(last))
+            return WarmUp(first_call_s=times[0], seconds=seconds, calls=calls, steady=settled, call_s=median(last))
 
 
 def _window(times: Sequence[float], shrink: bool) -> int | None:

@@ -94,7 +94,7 @@ def _pilot(job: Job) -> Pilot:
     if not _is_finite(first):
         reason = "the first result is not finite (NaN or infinity)"
         return Pilot(case_id=job.case.id, outcome=Outcome.DIVERGED, reason=reason, attempt=job.attempt)
-    warm = warm_up(clock, step.call, job.measure)
+    warm = warm_up(clock, step.call, job.measure, step.rotation)
     iterations = calibrate(clock, step.call, warm.call_s, step.rotation)
     return Pilot(
         case_id=job.case.id,
@@ -120,7 +120,7 @@ def _trial(job: Job, forked: float) -> Trial:
     clock = clock_for(subject.device)
     start_s = time.monotonic() - forked
     call = slowed(step.call, job.slowdown_s) if job.slowdown_s else step.call
-    warm = warm_up(clock, call, job.measure)
+    warm = warm_up(clock, call, job.measure, step.rotation)
     evidence = Evidence(subject.device)
     samples = collect(clock, call, job.iterations, job.samples)
     return Trial(

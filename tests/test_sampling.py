@@ -140,6 +140,15 @@ def test_samples_over_batches_of_several_sizes_hold_whole_rotations() -> None:
     assert calibrate(FakeClock([1e-5]), nothing, 1e-5, rotation=4) == 200
 
 
+def test_calls_over_batches_of_several_sizes_are_steady_by_rotations() -> None:
+    script = [0.07, 0.02, 0.05, 0.02] * 200
+    assert not warm_up(FakeClock(script), nothing, MEASURE).steady
+    warm = warm_up(FakeClock([0.5, *script]), nothing, MEASURE, rotation=4)
+    assert warm.steady
+    assert warm.call_s == pytest.approx(0.04)
+    assert (warm.first_call_s, warm.calls % 4) == (0.5, 1)
+
+
 def test_single_calls_end_at_their_number_or_at_the_time() -> None:
     assert len(single_calls(FakeClock([0.001]), nothing, 1000, 2.0)) == 1000
     assert len(single_calls(FakeClock([0.5]), nothing, 1000, 2.0)) == 4

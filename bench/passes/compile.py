@@ -26,6 +26,6 @@ def observe(job: Job) -> Found:
         subject, step = measured(replace(job, compiled=empty))
         clock = clock_for(subject.device)
         first_s = sum(clock.time(step.call, 1) for _ in range(FIRST_CALLS))
-        warm = warm_up(clock, step.call, job.measure)
+        warm = warm_up(clock, step.call, job.measure, step.rotation)
     values = {"compile_s": first_s - FIRST_CALLS * warm.call_s, "graph_breaks": float(graph_breaks())}
     return Found(values=values)

@@ -58,11 +58,7 @@ def count_on_meta(job: Job) -> tuple[Counted, int]:
     # autocast is off, but wants to hear of a device that it knows
     step = workload.prepare(replace(subject, device=torch.device("cpu")))
 
-    def rotation() -> None:
-        for _ in range(step.rotation):
-            step.call()
-
-    return count(rotation), step.rotation * step.items
+    return count(step.rotate), step.rotation * step.items
 
 
 def _flops(counted: Counted, items: int) -> tuple[float | None, str]:

@@ -14,7 +14,7 @@ def observe(job: Job) -> Found:
     """Call the step for at least a second between two readings of the counter."""
     subject, step = measured(job)
     clock = clock_for(subject.device)
-    warm = warm_up(clock, step.call, job.measure)
+    warm = warm_up(clock, step.call, job.measure, step.rotation)
     joules, why = measure_energy(clock, step.call, warm.call_s, subject.device)
     name = "energy_j_per_item"
     return Found(values={name: None if joules is None else joules / step.items}, reasons={name: why} if why else {})

@@ -19,7 +19,7 @@ def observe(job: Job) -> Found:
     """Weigh one step; the peak comes first, so that nothing of the split is in it."""
     subject, step = measured(job)
     # last step's gradients are freed by the next one: they are part of its peak, not of what was there before
-    values = measure_memory(step.call, subject.device, lambda: subject.model.zero_grad(set_to_none=True))
+    values = measure_memory(step.rotate, subject.device, lambda: subject.model.zero_grad(set_to_none=True))
     reasons = {name: TOO_SMALL for name, value in values.items() if value is None}
     there = {"weights_bytes": _bytes(subject.model.parameters())}
     passing = {}
@@ -78,5 +78,6 @@ def _activations(subject: Subject, step: Measured) -> int:
             kept.clear()
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        step.marked(mark)
+        for _ in range(step.rotation):
+            step.marked(mark)
     return max(sums)

@@ -16,7 +16,7 @@ def observe(job: Job) -> Found:
     if step.marked is None:
         raise ModelError(f"workload '{job.case.workload}' has no parts to be timed")
     clock = clock_for(subject.device)
-    warm = warm_up(clock, step.call, job.measure)
+    warm = warm_up(clock, step.call, job.measure, step.rotation)
     count = samples_per_trial(warm.call_s, job.measure.samples)
     with at_rest():
         taken = [clock.parts(step.marked) for _ in range(count)]

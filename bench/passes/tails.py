@@ -14,5 +14,5 @@ def observe(job: Job) -> Found:
     """Time single calls: as many as p99 needs, unless they take too long."""
     subject, step = measured(job)
     clock = clock_for(subject.device)
-    warm_up(clock, step.call, job.measure)
+    warm_up(clock, step.call, job.measure, step.rotation)
     return Found(samples_s={"call": tuple(single_calls(clock, step.call, P99_CALLS, job.measure.tails_s))})

@@ -24,7 +24,7 @@ from bench.sampling import Call
 # costly by kind: solvers and decompositions, distances, fused layers, and products that torch's counter does not know
 _COSTLY = re.compile(
     r"linalg_|cholesky|_solve|svd|geqrf|orgqr|ormqr|cdist|pdist|_euclidean_dist|grid_sampler|attention|encoder_layer"
-    r"|rnn|lstm|gru|conv(?!ert)|^_trilinear|(^|_)(add)?(bmm|mm|mv|dot|vdot|matmul)(_|$)|(^|_)linear(_|$)"
+    r"|rnn|lstm|gru|conv|^_trilinear|(^|_)(add)?(bmm|mm|mv|dot|vdot|matmul)(_|$)|(^|_)linear(_|$)"
 )
 # their names look like it, but they are elementwise
 _ELEMENTWISE = re.compile(r"^_thnn_|linalg_(_?powsum|vector_norm|cross|check_errors|diagonal)")

@@ -54,6 +54,11 @@ class Measured:
     optimizers: tuple[Optimizer, ...] = ()
     state_bytes: int | None = None
 
+    def rotate(self) -> None:
+        """Call as often as there are batches of different sizes, so that the largest is among them."""
+        for _ in range(self.rotation):
+            self.call()
+
     @classmethod
     def of(cls, call: Call, batches: Sequence[Batch], **more: Any) -> Measured:
         """A call that gets through one batch after another, and begins again."""
