@@ -41,7 +41,8 @@ def resolve(
         suite: as `bench.suite.load` gives it.
         threads: for cases whose suite sets none.
         device: `cpu`, `cuda`, or `auto` for the best there is.
-        filter: keep only cases whose id contains this or, with `*`, `?` or `[`, matches it; small letters and capitals alike.
+        filter: keep only the case of this id, else cases whose id contains it or, with `*`, `?` or `[`, matches it; small
+            letters and capitals alike.
         imports: modules to import beside those that the suite names.
         folder: where paths in the suite start from; its own folder if None.
 
@@ -162,7 +163,8 @@ def _kept(cases: Sequence[Case], pattern: str | None) -> tuple[Case, ...]:
         return tuple(cases)
     wanted = pattern.lower()
     glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
-    kept = tuple(case for case in cases if fnmatchcase(case.id.lower(), glob))
+    alone = tuple(case for case in cases if case.id == pattern)
+    kept = alone or tuple(case for case in cases if fnmatchcase(case.id.lower(), glob))
     if not kept:
         shown = ", ".join(case.id for case in cases[:_SHOWN_IDS])
         raise UsageError(f"--filter '{pattern}' leaves none of the {len(cases)} cases; their ids look like {shown}")

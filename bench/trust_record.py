@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.estimates import estimates, flags, good_fits, latency_of_all, rejection_matters
 from bench.observations import CaseResult
-from bench.records import Case, Outcome, Plan, Run
+from bench.records import Case, Outcome, Run
 from bench.stats import Estimate
 from bench.trust import Conditions, Disturbance, conditions
 
@@ -61,7 +61,7 @@ def trust_record(run: Run, result: CaseResult) -> TrustRecord:
     """What is known about the measuring of a case."""
     outcome, reason = result.verdict
     seen = conditions(result)
-    command = repeat_command(run.command, result.case, run.plan)
+    command = repeat_command(run.command, result.case)
     return TrustRecord(
         case=result.case.id,
         run=run.run_id,
@@ -114,12 +114,12 @@ def left_out(records: Iterable[TrustRecord]) -> tuple[Counter[Disturbance], int]
 # ── the command ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def repeat_command(command: str, case: Case, plan: Plan) -> str | None:
+def repeat_command(command: str, case: Case) -> str | None:
     """The command of a run, changed to measure one of its cases in a new run; None where the run tells no command."""
     words = shlex.split(command)
     if not words:
         return None
-    kept = [*_without(words, ("--filter", "--resume")), "--filter", _only(case, plan)]
+    kept = [*_without(words, ("--filter", "--resume")), "--filter", case.id]
     return " ".join(_quoted(word) for word in kept)
 
 
@@ -134,12 +134,6 @@ def _without(words: Sequence[str], options: Sequence[str]) -> Iterator[str]:
         value_follows = word in options
         if word.partition("=")[0] not in options:
             yield word
-
-
-def _only(case: Case, plan: Plan) -> str:
-    """A filter that no other case of the plan passes: the id, as a pattern where it is also a part of another id."""
-    alone = sum(case.id in other.id for other in plan.cases) == 1
-    return case.id if alone else f"{case.id[:-1]}[{case.id[-1]}]"
 
 
 def _quoted(word: str) -> str:

@@ -8,14 +8,16 @@ function: what differs is who warms up, who chooses how many calls make a sample
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import median
 
 REPETITIONS = 5
+# in each repetition the two sides take turns, a tenth of a second each: the machine changes within seconds
+TURNS = 6
 WITHIN = 0.03
 SHAPES: dict[str, tuple[tuple[int | None, int], ...]] = {
     "lstm": ((64, 8), (256, 32)),
@@ -83,25 +85,28 @@ def one(described: list[str], threads: int, device: str) -> None:
     set_priority(high=True)
     settings = Measure()
     _, step = measured(Job(kind=JobKind.TRIAL, case=case, measure=settings, seed=1))
+    # as in our workers: a collection that looks at all of torch leaves cold caches behind
+    gc.freeze()
     clock = clock_for(torch.device(device))
     warm = warm_up(clock, step.call, settings)
     iterations = calibrate(clock, step.call, warm.call_s, step.rotation)
     samples = samples_per_trial(iterations * warm.call_s, settings.samples)
 
-    def ours() -> float:
-        warm_up(clock, step.call, replace(settings, warmup_s=0.05))
-        return median(collect(clock, step.call, iterations, samples))
+    def ours() -> list[float]:
+        return collect(clock, step.call, iterations, max(2, samples // TURNS))
 
     theirs = their_way(step.call, threads, device)
     pairs = []
-    for repetition in range(REPETITIONS):
-        if repetition % 2:
-            other = theirs()
-            pairs.append((ours(), other))
-        else:
-            pairs.append((ours(), theirs()))
+    for _ in range(REPETITIONS):
+        mine: list[float] = []
+        others: list[float] = []
+        for turn in range(TURNS):
+            # each goes first every other time: what drifts hits both alike
+            for taken, side in ((mine, ours), (others, theirs)) if turn % 2 else ((others, theirs), (mine, ours)):
+                taken += side()
+        pairs.append((median(mine), median(others)))
     ratios = sorted(mine / other for mine, other in pairs)
-    ratio = median(mine for mine, _ in pairs) / median(other for _, other in pairs)
+    ratio = median(ratios)
     mark = "" if abs(ratio - 1) <= WITHIN else "  <- differs"
     what = f"{name} {workload} " + (f"L{length} " if length != "None" else "") + f"B{batch}"
     times = [median(pair[side] for pair in pairs) * 1e3 for side in (0, 1)]
@@ -112,16 +117,16 @@ def one(described: list[str], threads: int, device: str) -> None:
     sys.exit(bool(mark))
 
 
-def their_way(call: Callable[[], object], threads: int, device: str) -> Callable[[], float]:
-    """Median seconds of a call, as the tool measures it that people know on this device."""
+def their_way(call: Callable[[], object], threads: int, device: str) -> Callable[[], list[float]]:
+    """Seconds of a call, block by block, as the tool measures them that people know on this device."""
     if device == "cpu":
         from torch.utils.benchmark import Timer
 
         timer = Timer("call()", globals={"call": call}, num_threads=threads)
-        return lambda: timer.blocked_autorange(min_run_time=0.5).median
+        return lambda: timer.blocked_autorange(min_run_time=0.1).times
     from triton.testing import do_bench
 
-    return lambda: float(do_bench(call, warmup=100, rep=500, return_mode="median")) * 1e-3
+    return lambda: [milliseconds * 1e-3 for milliseconds in do_bench(call, warmup=25, rep=100, return_mode="all")]
 
 
 if __name__ == "__main__":

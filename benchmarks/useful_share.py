@@ -29,6 +29,7 @@ architecture = [{name = "nbow"}, {name = "rnn"}, {name = "lstm"}, {name = "gru"}
 workloads = ["inference", "training"]
 sequence_lengths = [64, 128]
 batch_sizes = [8]
+threads = [1]
 [measure]
 target = 0.02
 passes = ["memory"]

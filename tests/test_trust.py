@@ -35,6 +35,7 @@ def trial(number: int = 1, seconds: float = 0.002, **evidence: float) -> Trial:
         (1, {}, None),
         (1, {"involuntary_switches": 20.0}, None),
         (1, {"involuntary_switches": 21.0}, Disturbance.SWITCHES),
+        (2, {"involuntary_switches": 80.0}, None),  # its threads may have taken turns with each other
         (1, {"cpu_s": 0.486}, None),
         (1, {"cpu_s": 0.485}, Disturbance.WAITING),
         (2, {"cpu_s": 0.2}, None),  # several threads wait for each other: that is no evidence

@@ -129,7 +129,7 @@ def test_json_is_an_array_of_one_object_a_case_with_the_case_first() -> None:
     ],
 )
 def test_the_command_stays_but_for_its_filter_and_resume(command: str, again: str) -> None:
-    assert repeat_command(command, LSTM, run_of(LSTM).plan) == f"{again} --filter imdb/lstm/inference"
+    assert repeat_command(command, LSTM) == f"{again} --filter imdb/lstm/inference"
 
 
 def test_a_run_that_tells_no_command_cannot_be_repeated() -> None:
@@ -145,5 +145,5 @@ def test_the_command_measures_exactly_that_case() -> None:
     plans = [run_of(fixed, *more).plan, made_run()[0].plan]
     for plan in plans:
         for one in plan.cases:
-            words = shlex.split(repeat_command("bench run", one, plan) or "")
+            words = shlex.split(repeat_command("bench run", one) or "")
             assert _kept(plan.cases, words[-1]) == (one,)
