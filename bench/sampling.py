@@ -21,8 +21,8 @@ STEADY_WITHIN = 0.02
 WINDOW_CALLS = 5
 WINDOW_S = 0.05
 # A trial samples for about this long, between Measure.samples and MOST_SAMPLES samples.
-TRIAL_S = 0.5
-MOST_SAMPLES = 250
+TRIAL_S = 0.75
+MOST_SAMPLES = 375
 
 
 class Clock(Protocol):

@@ -48,12 +48,14 @@ def die_with_parent() -> None:
 
 def serve(channel: socket.socket) -> None:
     """Fork a child for each job until the runner closes the channel."""
+    gc.disable()  # importing makes objects that stay: looking through them again and again took a quarter of the time
     import torch._dynamo  # an optimizer imports it when it is made: a second and more, once here instead of in every child
 
     import bench.worker  # noqa: F401  with all that a child needs of ours
 
     # what was made so far is never collected: a child's collector would copy every page of it
     gc.freeze()
+    gc.enable()
     send = _sender(channel)
     # the first operator of a child must be the first of its process: nothing may have started a thread here
     send({"ready": True, "threads": thread_count(), "torch": torch.__version__})

@@ -15,8 +15,8 @@ from statistics import fmean
 from bench.observations import CaseResult, Trial
 from bench.records import Case, Outcome
 
-# Of one thread alone: several threads of one process take turns with each other. Two threads on two quiet processors were switched
-# 30 times a second in inference and 90 to 160 times in training, while others used a hundredth of a processor.
+# Of one thread alone: several threads of one process take turns with each other. Two threads on two quiet processors were
+# switched 30 times a second in inference and 90 to 160 times in training, while others used a hundredth of a processor.
 MOST_SWITCHES_PER_S = 40.0
 MOST_WAITING = 1.03
 LEAST_STEAL_S = 0.02  # two ticks of the kernel's usual clock

@@ -98,8 +98,8 @@ def test_the_collector_works_again_after_a_call_that_raised() -> None:
 
 
 def test_quick_cases_take_more_samples_than_slow_ones() -> None:
-    assert samples_per_trial(0.001, 10) == 250
-    assert samples_per_trial(0.010, 10) == 50
+    assert samples_per_trial(0.001, 10) == 375
+    assert samples_per_trial(0.010, 10) == 75
     assert samples_per_trial(1.0, 10) == 10
 
 
