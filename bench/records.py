@@ -153,6 +153,8 @@ class Measure:
     """How long and how precisely to measure; docs/method.md gives the reasons for the defaults.
 
     Attributes:
+        samples: in a trial, at least.
+        trial_s: how long a trial samples, after its warm-up.
         tails_s: the longest that single calls are timed for p90 and p99.
         passes: what is observed beside trials, where it applies to a case.
         limits: whether the largest batch and the longest sequence are searched for.
@@ -164,6 +166,7 @@ class Measure:
     max_rounds: int = 20
     target: float = 0.02
     samples: int = 10
+    trial_s: float = 0.75
     warmup_s: float = 0.2
     warmup_calls: int = 20
     warmup_cap_s: float = 3.0

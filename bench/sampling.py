@@ -20,8 +20,6 @@ MarkedCall = Callable[[Mark], object]
 STEADY_WITHIN = 0.02
 WINDOW_CALLS = 5
 WINDOW_S = 0.05
-# A trial samples for about this long, between Measure.samples and MOST_SAMPLES samples.
-TRIAL_S = 0.75
 MOST_SAMPLES = 375
 
 
@@ -103,9 +101,9 @@ def calibrate(clock: Clock, call: Call, call_s: float, rotation: int = 1) -> int
     return rotations * rotation
 
 
-def samples_per_trial(sample_s: float, least: int) -> int:
-    """Samples in every trial of a case whose samples last this long: slow cases take the least, quick ones up to 50."""
-    return max(least, min(MOST_SAMPLES, round(TRIAL_S / max(sample_s, 1e-9))))
+def samples_per_trial(sample_s: float, measure: Measure) -> int:
+    """Samples in every trial of a case whose samples last this long: as many as `trial_s` holds, within limits."""
+    return max(measure.samples, min(MOST_SAMPLES, round(measure.trial_s / max(sample_s, 1e-9))))
 
 
 def collect(clock: Clock, call: Call, iterations: int, samples: int) -> list[float]:

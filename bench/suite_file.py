@@ -154,6 +154,7 @@ class Measure(_Table):
     max_rounds: Size | None = None
     target: Annotated[float, Field(gt=0, lt=1)] | None = None
     samples: Size | None = None
+    trial: Seconds | None = None
     warmup: Seconds | None = None
     warmup_calls: Size | None = None
     warmup_cap: Seconds | None = None

@@ -101,7 +101,7 @@ def _pilot(job: Job) -> Pilot:
         outcome=Outcome.OK,
         attempt=job.attempt,
         iterations=iterations,
-        samples=samples_per_trial(iterations * warm.call_s, job.measure.samples),
+        samples=samples_per_trial(iterations * warm.call_s, job.measure),
         call_s=warm.call_s,
         wall_s=time.monotonic() - began,
     )

@@ -90,7 +90,7 @@ def one(described: list[str], threads: int, device: str) -> None:
     clock = clock_for(torch.device(device))
     warm = warm_up(clock, step.call, settings)
     iterations = calibrate(clock, step.call, warm.call_s, step.rotation)
-    samples = samples_per_trial(iterations * warm.call_s, settings.samples)
+    samples = samples_per_trial(iterations * warm.call_s, settings)
 
     def ours() -> list[float]:
         return collect(clock, step.call, iterations, max(2, samples // TURNS))

@@ -24,7 +24,7 @@ import psutil
 from bench.observations import End, Epoch, Fit, Observation, Pass, Pilot, Preflight, Trial
 from bench.store import RunFolder, open_run, run_folders
 
-NAMES = ("case_id", "task_key", "variant_id", "round", "attempt", "seed", "fold", "learning_rate", "epoch")
+NAMES = ("case_id", "task_key", "variant_id", "name", "round", "attempt", "seed", "fold", "learning_rate", "epoch")
 
 
 def command(folder: Path, *more: str) -> list[str]:

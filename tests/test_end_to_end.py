@@ -25,6 +25,8 @@ max_rounds = 3
 warmup = 0.01
 warmup_calls = 3
 warmup_cap = 0.2
+trial = 0.1
+passes = ["memory"]
 timeout = "60s"
 """
 

@@ -128,7 +128,7 @@ def test_every_part_is_there() -> None:
         "Learning curves",
         "Roofline",
         "Can these figures be trusted?",
-        "2 of 622 trials were disturbed from outside and left out: context switches (1), steal (1)",
+        "2 of 622 trials were disturbed from outside and left out: other programs (1), steal (1)",
     ):
         assert words in text, words
 

@@ -223,9 +223,9 @@ def test_trust_has_a_row_a_case_and_marked_ones_come_first() -> None:
 def test_trust_tells_what_was_left_out_and_what_that_changes() -> None:
     inference = trust_of(_whole(), "imdb", records_of(_whole(), "imdb"))[0]
     row = _row(inference, "gru", 512, 1)
-    assert row["trials used"] == "5 of 6 [left out: context switches (1)]"
+    assert row["trials used"] == "5 of 6 [left out: other programs (1)]"
     assert " [instead of " in row["over all"]
-    assert row["foreign load"] == "2.0 %"
+    assert row["foreign load"] == "15.0 %"
     assert row["warm-up"].startswith("26 calls [20")
     assert row["stopped by"] == "precision of 2.0% reached"
     calm = _row(inference, "gru", 256, 1)
@@ -253,7 +253,7 @@ def test_clocks_are_told_where_there_are_any() -> None:
 
 
 def test_one_line_says_how_many_trials_were_left_out() -> None:
-    line = "2 of 622 trials were disturbed from outside and left out: context switches (1), steal (1)"
+    line = "2 of 622 trials were disturbed from outside and left out: other programs (1), steal (1)"
     assert left_out_words(records_of(_whole(), "imdb").values()) == line
     assert left_out_words([]) == ""
     page = render([made_run()])
@@ -265,14 +265,14 @@ def test_one_line_says_how_many_trials_were_left_out() -> None:
 @pytest.mark.parametrize(("second", "words"), [(0.001, []), (0.0012, ["rejection matters"])], ids=["alike", "apart"])
 def test_rejection_that_matters_is_a_mark(second: float, words: list[str]) -> None:
     run, results = made_run(("lstm",), lengths=(64,))
-    calm = {"wall_s": 0.5, "involuntary_switches": 0.0}
+    calm = {"wall_s": 0.5, "steal_s": 0.0}
     trials = tuple(
         Trial(
             case_id="",
             round=number,
             outcome=Outcome.OK,
             samples_s=(second if number > 4 else 0.001 + number * 1e-7,) * 10,
-            evidence=calm | ({"involuntary_switches": 99.0} if number > 4 else {}),
+            evidence=calm | ({"steal_s": 0.1} if number > 4 else {}),
         )
         for number in range(12)
     )

@@ -98,9 +98,10 @@ def test_the_collector_works_again_after_a_call_that_raised() -> None:
 
 
 def test_quick_cases_take_more_samples_than_slow_ones() -> None:
-    assert samples_per_trial(0.001, 10) == 375
-    assert samples_per_trial(0.010, 10) == 75
-    assert samples_per_trial(1.0, 10) == 10
+    assert samples_per_trial(0.001, Measure()) == 375
+    assert samples_per_trial(0.010, Measure()) == 75
+    assert samples_per_trial(1.0, Measure()) == 10
+    assert samples_per_trial(0.010, Measure(trial_s=0.2)) == 20
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_marks_are_explained() -> None:
 
 def test_new_doubts_are_explained_and_what_was_left_out_is_said_once() -> None:
     run, results = made_run(labels=("lstm",))
-    busy = {"wall_s": 0.5, "involuntary_switches": 99.0}
+    busy = {"wall_s": 0.5, "steal_s": 0.1}
     trials = tuple(dataclasses.replace(trial, evidence=busy) for trial in results[0].trials)
     text = printed((run, [dataclasses.replace(results[0], trials=trials), *results[1:]]), 200)
     assert re.search(r"^disturbed: other work reached", text, re.MULTILINE)

@@ -123,7 +123,7 @@ def test_a_sum_in_bf16_goes_on_growing() -> None:
 # ── who streams ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES.names())
+@pytest.mark.parametrize("name", ARCHITECTURES.built_in())
 def test_an_architecture_is_said_to_stream_if_its_model_does(name: str) -> None:
     architecture = lookup(name, Path())
     spec = Spec(

@@ -17,7 +17,7 @@ def observe(job: Job) -> Found:
         raise ModelError(f"workload '{job.case.workload}' has no parts to be timed")
     clock = clock_for(subject.device)
     warm = warm_up(clock, step.call, job.measure, step.rotation)
-    count = samples_per_trial(warm.call_s, job.measure.samples)
+    count = samples_per_trial(warm.call_s, job.measure)
     with at_rest():
         taken = [clock.parts(step.marked) for _ in range(count)]
     return Found(samples_s={name: tuple(one[name] for one in taken) for name in taken[0]})
