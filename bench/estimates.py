@@ -160,6 +160,10 @@ def rejection_matters(result: CaseResult) -> bool:
     return abs(without / every.value - 1) > MARGIN
 
 
+def _spread(values: Sequence[float]) -> float:
+    return quantile(values, 0.9) / quantile(values, 0.1) - 1
+
+
 def flags(result: CaseResult, measure: Measure) -> tuple[str, ...]:
     """The doubts about a case, in words: tables and charts mark every case that has one."""
     found: list[str] = []
@@ -175,7 +179,8 @@ def flags(result: CaseResult, measure: Measure) -> tuple[str, ...]:
             found.append(f"few_trials: {len(trials)}")
         if any(trial.steady is False for trial in trials):
             found.append("not_steady")
-        if any(quantile(trial.samples_s, 0.9) / quantile(trial.samples_s, 0.1) - 1 > NOISY_SPREAD for trial in trials):
+        medians = [quantile(trial.samples_s, 0.5) for trial in trials]
+        if any(_spread(values) > NOISY_SPREAD for values in (medians, *(trial.samples_s for trial in trials))):
             found.append("noisy")
         width = half_width(result)
         if width is None or width > measure.target:

@@ -113,6 +113,7 @@ def test_folds_of_one_seed_are_averaged_before_the_interval_over_seeds() -> None
         ({"trials": RESULT.trials[:3]}, "few_trials: 3"),
         ({"trials": (*RESULT.trials[:4], trial(4, 0.01, steady=False))}, "not_steady"),
         ({"trials": (*RESULT.trials[:4], trial(4, 0.01, samples_s=(0.01,) * 5 + (0.012,) * 5))}, "noisy"),
+        ({"trials": tuple(trial(number, 0.01 * (1 + 0.5 * (number % 2))) for number in range(6))}, "noisy"),
         ({"trials": (*RESULT.trials[:4], trial(4, 0.02))}, "wide_interval"),
         (
             {"preflight": Preflight(task_key="t", variant_id="v", outcome=Outcome.OK, red=("padding", "rows"))},

@@ -136,7 +136,7 @@ def test_marked_cases_are_starred_once_a_row_and_told_in_words() -> None:
         told = [line for line in table.footnotes if line.startswith("Marked *: ")]
         assert set(starred) <= {0, 1}
         assert bool(told) == (sum(starred) > 0)
-    assert tables[0].footnotes[0] == "Marked *: breaks a contract (8), wide interval (2)."
+    assert tables[0].footnotes[0] == "Marked *: breaks a contract (8), noisy (1), wide interval (2)."
 
 
 def _changed(made: Made, **changes: object) -> View:

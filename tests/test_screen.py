@@ -80,7 +80,7 @@ def test_marks_are_explained() -> None:
     assert "* breaks a contract: padding (<script>alert(1)</script>)" in text
     for mark in ("breaks a contract", "wide interval", "never became steady", "diverged"):
         assert re.search(rf"^{mark}: \w", text, re.MULTILINE)
-    assert not re.search(r"^noisy: ", text, re.MULTILINE)
+    assert not re.search(r"^few trials: ", text, re.MULTILINE)
 
 
 def test_new_doubts_are_explained_and_what_was_left_out_is_said_once() -> None:

@@ -33,7 +33,7 @@ _GIVES_WAY = (
 _MEANINGS = {
     "few trials": "fewer trials than the suite asks for; raise measure.budget",
     "never became steady": "calls were still getting faster when warm-up ended; raise measure.warmup_cap",
-    "noisy": "calls of one trial spread by more than 15 %; close other programs, or see docs/method.md",
+    "noisy": "calls of one trial, or trials of one case, spread by more than 15 %; close other programs, or see docs/method.md",
     "wide interval": "the interval is wider than the target; give it more rounds or a larger budget",
     "disturbed": "other work reached into every trial, so none could be left out; close other programs and measure it again",
     "rejection matters": "leaving disturbed trials out moves the latency by more than 3 %; measure it again on a quiet machine",
