@@ -21,7 +21,7 @@ from bench.probes import backends
 from bench.probes.ceilings import measure_ceilings
 from bench.probes.clock import clock_for
 from bench.probes.evidence import Evidence
-from bench.probes.priority import set_priority
+from bench.probes.priority import raise_priority
 from bench.records import Outcome, PassKind
 from bench.sampling import Call, calibrate, collect, samples_per_trial, warm_up
 from bench.subjects import build_subject, measured, parts
@@ -48,7 +48,8 @@ def perform(job: Job, send: Send, forked: float) -> Observation:
     for module in job.imports:
         import_module(module, Path(job.folder))
     backends.apply(job.case.precision, job.case.threads)
-    set_priority(high=job.kind in TIMED)
+    if job.kind in TIMED:
+        raise_priority()
     match job.kind:
         case JobKind.PREFLIGHT:
             return _preflight(job)

@@ -64,7 +64,7 @@ def one(described: list[str], threads: int, device: str) -> None:
     from bench.jobs import Job, JobKind
     from bench.probes import backends
     from bench.probes.clock import clock_for
-    from bench.probes.priority import set_priority
+    from bench.probes.priority import raise_priority
     from bench.records import Case, Measure, Variant
     from bench.sampling import calibrate, collect, samples_per_trial, warm_up
     from bench.subjects import measured
@@ -82,7 +82,7 @@ def one(described: list[str], threads: int, device: str) -> None:
         threads=threads,
     )
     backends.apply("fp32", threads)
-    set_priority(high=True)
+    raise_priority()
     settings = Measure()
     _, step = measured(Job(kind=JobKind.TRIAL, case=case, measure=settings, seed=1))
     # as in our workers: a collection that looks at all of torch leaves cold caches behind

@@ -169,10 +169,10 @@ def test_the_clock_steps_by_its_least_difference(monkeypatch: pytest.MonkeyPatch
 def test_a_process_on_the_same_processor_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     where = {max(os.sched_getaffinity(0))}
 
-    def alone(*, high: bool) -> None:
+    def alone() -> None:
         """Neither of the two goes first."""
 
-    monkeypatch.setattr(noise, "set_priority", alone)
+    monkeypatch.setattr(noise, "raise_priority", alone)
     ours = os.sched_getaffinity(0)
     os.sched_setaffinity(0, where)
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"])

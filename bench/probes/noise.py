@@ -24,7 +24,7 @@ from bench.doctor.processor import is_heard
 from bench.doctor.readings import GpuReadings, Readings
 from bench.errors import WorkerError
 from bench.probes.evidence import Evidence
-from bench.probes.priority import HIGHEST, priority, set_priority
+from bench.probes.priority import HIGHEST, priority, raise_priority
 from bench.sampling import at_rest
 from bench.stats import quantile
 
@@ -89,7 +89,7 @@ def read(seconds: float = WATCH_S, *, gpus: bool = True, root: Path = _ROOT) -> 
 
 def spin(seconds: float) -> dict[str, float]:
     """Keep one processor busy with equal short loops, at a worker's priority, and tell what came in between."""
-    set_priority(high=True)
+    raise_priority()
     weighs_memory = _weighs_memory()
     timer_s = _timer_s()
     with at_rest():

@@ -11,18 +11,17 @@ HIGHEST = -20
 _AUTOGROUP = Path("/proc/self/autogroup")
 
 
-def set_priority(*, high: bool) -> None:
-    """Ask for the highest priority of an ordinary process, or go back to the usual one.
+def raise_priority() -> None:
+    """Ask for the highest priority of an ordinary process.
 
-    Raising it needs a privilege (CAP_SYS_NICE) that an ordinary user has not; then nothing changes.
+    It needs a privilege (CAP_SYS_NICE) that an ordinary user has not; then nothing changes.
     """
-    nice = HIGHEST if high else 0
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        os.setpriority(os.PRIO_PROCESS, 0, HIGHEST)
         # Linux shares the processor between sessions first: nice values count within one session only
         if _AUTOGROUP.exists():
             with contextlib.suppress(OSError):  # not every kernel lets it be written
-                _AUTOGROUP.write_text(f"{nice}\n")
+                _AUTOGROUP.write_text(f"{HIGHEST}\n")
 
 
 def priority() -> int:
