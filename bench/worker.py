@@ -45,11 +45,11 @@ TIMED = (JobKind.PILOT, JobKind.TRIAL, JobKind.PASS, JobKind.CEILING)
 
 def perform(job: Job, send: Send, forked: float) -> Observation:
     """Do one job; `forked` is the monotonic time at which this child was forked, in seconds."""
+    if job.kind in TIMED:
+        raise_priority()  # before anything that starts threads: they keep the priority that they are born with
     for module in job.imports:
         import_module(module, Path(job.folder))
     backends.apply(job.case.precision, job.case.threads)
-    if job.kind in TIMED:
-        raise_priority()
     match job.kind:
         case JobKind.PREFLIGHT:
             return _preflight(job)

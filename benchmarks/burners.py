@@ -55,9 +55,7 @@ def main() -> None:
         marks = "; ".join(flags(beside, runs["burners"][0]))
         calm = math.sqrt(values[0] * values[2])
         changes = [f"{value:+9.1%}" for value in (values[1] / calm - 1, values[2] / values[0] - 1)]
-        print(
-            f"{quiet.case.id:44} {calm * 1e3:8.3f}ms {' '.join(changes)}  {marks} ({seen.used} of {seen.taken} used)"
-        )
+        print(f"{quiet.case.id:44} {calm * 1e3:8.3f}ms {' '.join(changes)}  {marks} ({seen.used} of {seen.taken} used)")
 
 
 def _run(folder: Path, arm: str) -> tuple[Measure, list[CaseResult]]:

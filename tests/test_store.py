@@ -12,8 +12,9 @@ import pytest
 from scripted import case, run_of
 
 from bench.errors import NotComparableError, StoreError, UsageError
+from bench.estimates import estimates
 from bench.observations import End, Pilot, Trial
-from bench.records import SCHEMA_VERSION, Machine, Outcome
+from bench.records import SCHEMA_VERSION, Machine, Outcome, PassKind
 from bench.store import compatible, create, find, open_run, run_folders, run_id
 
 PILOT = Pilot(case_id="imdb/lstm/inference", outcome=Outcome.OK, iterations=4, samples=10, call_s=0.25)
@@ -83,6 +84,17 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"schema": SCHEMA_VERSION + 1}))
     with pytest.raises(StoreError, match="install a newer version"):
         open_run(tmp_path)
+
+
+def test_a_run_of_the_first_schema_still_reads() -> None:
+    folder = open_run(Path(__file__).parent / "golden" / "schema1")
+    assert folder.complete
+    assert folder.run.plan.measure.passes == (PassKind.MEMORY,)
+    timed, fitted = folder.results()
+    assert timed.case.workload == "inference"
+    assert estimates(timed)["peak_rss_bytes"].value == 17_244_160.0
+    assert [len(trial.samples_s) for trial in timed.trials] == [20, 20, 20]
+    assert [fit.metrics["accuracy"] for fit in fitted.fits] == [0.6365461847389559]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
