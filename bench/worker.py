@@ -46,7 +46,7 @@ TIMED = (JobKind.PILOT, JobKind.TRIAL, JobKind.PASS, JobKind.CEILING)
 def perform(job: Job, send: Send, forked: float) -> Observation:
     """Do one job; `forked` is the monotonic time at which this child was forked, in seconds."""
     for module in job.imports:
-        import_module(module, Path(job.folder))
+        import_module(module, job.code_folder)
     backends.apply(job.case.precision, job.case.threads)
     if job.kind in TIMED:
         raise_priority()
