@@ -39,20 +39,13 @@ def half_width(result: CaseResult) -> float | None:
 
 def estimates(result: CaseResult) -> dict[str, Estimate]:
     """Every metric of a case that something was observed of, by name."""
-    found: dict[str, Estimate] = {}
-    if result.preflight is not None and result.preflight.parameters is not None:
-        found["parameters"] = Estimate(value=result.preflight.parameters)
-    if result.preflight is not None and result.preflight.weights_bytes is not None:
-        found["weights_bytes"] = Estimate(value=result.preflight.weights_bytes)
+    found = {name: Estimate(value=value) for name, value in _sizes(result).items()}
     trials = used_trials(result)
     if trials:
         found |= _times(trials)
-    for one in result.passes:
-        if one.outcome is Outcome.OK:
-            found |= {
-                name: Estimate(value=value, reason=one.reasons.get(name, "")) for name, value in one.values.items()
-            }
-            found |= _of_single_calls(one)
+    for one in _good_passes(result):
+        found |= {name: Estimate(value=value, reason=one.reasons.get(name, "")) for name, value in one.values.items()}
+        found |= _of_single_calls(one)
     if "latency_s" in found:
         found |= cost_estimates(result, found["latency_s"])
     for name in dict.fromkeys(probe.metric for probe in result.probes):
@@ -61,6 +54,27 @@ def estimates(result: CaseResult) -> dict[str, Estimate]:
     if fits:
         found |= _accuracies(fits)
     return found
+
+
+def counted(result: CaseResult) -> dict[str, float]:
+    """The metrics that were counted rather than timed, without what is unknown."""
+    found: dict[str, float] = {}
+    for one in _good_passes(result):
+        found |= {name: value for name, value in one.values.items() if value is not None}
+    # sizes of the pre-flight stand above those of a pass: every run has them, whatever passes it was asked for
+    return found | _sizes(result)
+
+
+def _sizes(result: CaseResult) -> dict[str, float]:
+    checked = result.preflight
+    if checked is None:
+        return {}
+    sizes = {"parameters": checked.parameters, "weights_bytes": checked.weights_bytes}
+    return {name: size for name, size in sizes.items() if size is not None}
+
+
+def _good_passes(result: CaseResult) -> list[Pass]:
+    return [one for one in result.passes if one.outcome is Outcome.OK]
 
 
 def _over(trials: Sequence[Trial], statistic: Callable[[Trial], float]) -> Estimate:
@@ -121,12 +135,20 @@ def _accuracies(fits: Sequence[Fit]) -> dict[str, Estimate]:
     return found
 
 
-def _replicates(by_seed: Sequence[tuple[int, float]]) -> list[float]:
-    """One value a seed, the mean over its folds; with a single seed one value a fold."""
-    seeds = sorted({seed for seed, _ in by_seed})
-    if len(seeds) == 1:
-        return [value for _, value in by_seed]
-    return [fmean(value for other, value in by_seed if other == seed) for seed in seeds]
+def by_seed(fits: Sequence[Fit], metric: str) -> dict[int, float]:
+    """A metric of the fits that have it, one value a seed: the mean over its folds."""
+    return _by_seed([(fit.seed, fit.metrics[metric]) for fit in fits if metric in fit.metrics])
+
+
+def _by_seed(values: Sequence[tuple[int, float]]) -> dict[int, float]:
+    seeds = sorted({seed for seed, _ in values})
+    return {seed: fmean(value for other, value in values if other == seed) for seed in seeds}
+
+
+def _replicates(values: Sequence[tuple[int, float]]) -> list[float]:
+    """One value a seed; with a single seed one value a fold."""
+    found = _by_seed(values)
+    return list(found.values()) if len(found) > 1 else [value for _, value in values]
 
 
 def item_interval(result: CaseResult) -> Estimate | None:

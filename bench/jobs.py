@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from bench.observations import Ceiling, Fit, Observation, Pass, Pilot, Preflight, Probe, Trial
 from bench.records import Case, Measure, Outcome, PassKind
@@ -37,6 +38,8 @@ class Job:
         compiled: the folder that keeps what was compiled, for all trials of a run; empty for torch's own.
         known_epochs: how many epoch lines of this fit are stored already.
         imports, folder: the user's own modules, and where relative references start.
+        source: the folder of a checkout whose modules are measured; empty for what is installed.
+        source_folder: in that checkout what `folder` is outside of it: references to code start there, those to data never.
     """
 
     kind: JobKind
@@ -56,6 +59,13 @@ class Job:
     known_epochs: int = 0
     imports: tuple[str, ...] = field(default=())
     folder: str = "."
+    source: str = ""
+    source_folder: str = ""
+
+    @property
+    def code_folder(self) -> Path:
+        """Where relative references to the user's own code start."""
+        return Path(self.source_folder or self.folder)
 
     @property
     def timeout_s(self) -> float:

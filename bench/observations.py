@@ -48,6 +48,7 @@ class Trial:
     Attributes:
         samples_s: seconds per call, one value a sample (the mean over its `iterations` calls), in order of time.
         start_s: from the fork to the first call of the model.
+        confirming: taken afresh of a case that was flagged, to see whether it is found again.
         evidence: what was seen from outside: context switches, CPU seconds, steal.
     """
 
@@ -55,6 +56,7 @@ class Trial:
     round: int
     outcome: Outcome
     reason: str = ""
+    confirming: bool = False
     started: str = ""
     samples_s: tuple[float, ...] = ()
     iterations: int | None = None
@@ -246,30 +248,30 @@ def repeated_failure(attempts: Sequence[Pilot | Trial]) -> Pilot | Trial | None:
 
 def gather(plan: Plan, observations: Iterable[Observation]) -> list[CaseResult]:
     """Group observations by case, in the order of the plan."""
-    by_case: dict[str, dict[str, Any]] = {case.id: {} for case in plan.cases}
+    by_case: dict[str, dict[str, list[Observation]]] = {case.id: {} for case in plan.cases}
+    criteria: dict[str, str] = {}
     preflights: dict[tuple[str, str], Preflight] = {}
     ceilings: dict[tuple[str, str, int], Ceiling] = {}
     places = {Pilot: "pilots", Trial: "trials", Pass: "passes", Probe: "probes", Epoch: "epochs", Fit: "fits"}
     for observation in observations:
         match observation:
+            case Pilot() | Trial() | Pass() | Probe() | Epoch() | Fit():
+                by_case[observation.case_id].setdefault(places[type(observation)], []).append(observation)
             case Preflight():
                 preflights[observation.task_key, observation.variant_id] = observation
             case Ceiling():
                 ceilings[observation.device, observation.precision, observation.threads] = observation
+            case Stopped():
+                criteria[observation.case_id] = observation.criterion
             case End():
                 pass
-            case Stopped():
-                by_case[observation.case_id]["criterion"] = observation.criterion
-            case _:
-                place = places[type(observation)]
-                known = by_case[observation.case_id]
-                known[place] = (*known.get(place, ()), observation)
     return [
         CaseResult(
             case=case,
             preflight=preflights.get((case.task_key, case.variant.variant_id)),
             ceiling=ceilings.get((case.device, case.precision, case.threads)),
-            **by_case[case.id],
+            criterion=criteria.get(case.id, ""),
+            **{name: tuple(known) for name, known in by_case[case.id].items()},  # type: ignore[arg-type]
         )
         for case in plan.cases
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,16 @@ import torch
 
 from bench.architectures.foreign import import_module
 from bench.choices import ChosenTask, choose_tasks, choose_variants, misfits
+from bench.compare import EXACT, judged_score
 from bench.errors import BenchError, SuiteError, UsageError
 from bench.matrix import expand
-from bench.records import Case, OperatingPoint, Plan
+from bench.records import Case, OperatingPoint, Plan, matching
 from bench.registry import did_you_mean
+from bench.verdicts import TIME
 
 if TYPE_CHECKING:
     from bench.suite import Suite
-    from bench.suite_file import Accuracy
+    from bench.suite_file import Accuracy, Gate, GateCase
     from bench.suite_file import OperatingPoint as AskedPoint
 
 _DEVICES = ("auto", "cpu", "cuda")
@@ -63,7 +64,8 @@ def resolve(
     cases, wrong_axes = expand(content, tasks, variants, device=device, threads=threads)
     folds, wrong_folds = _folds(tasks, content.accuracy)
     point, wrong_point = _operating_point(content.report.operating_point, cases)
-    problems += [*wrong_axes, *wrong_folds, *wrong_point]
+    # what is judged of a task that is not there nobody knows
+    problems += [*wrong_axes, *wrong_folds, *wrong_point, *([] if wrong_tasks else _unjudged(content.gate, tasks))]
     if problems:
         raise SuiteError([suite.sentence(problem) for problem in problems])
     has_paths = (
@@ -76,6 +78,7 @@ def resolve(
         seeds=content.accuracy.seeds if content.accuracy else (),
         folds=folds,
         measure=content.measure.record(),
+        gate=content.gate.record(),
         operating_point=point,
         imports=modules,
         # a suite that names no file of the user's does not say where it lay: records hold no folder without need
@@ -158,13 +161,26 @@ def _operating_point(asked: AskedPoint, cases: Sequence[Case]) -> tuple[Operatin
     ), problems
 
 
+def _unjudged(gate: Gate, tasks: Sequence[ChosenTask]) -> list[str]:
+    """One sentence for each name in `[gate]` that nothing is judged by: it would silently be without effect."""
+    scores = (judged_score([metric.name for metric in task.task.metrics]) for task in tasks)
+    judged = {TIME, *EXACT, *scores} - {""}
+    tables: list[tuple[str, Gate | GateCase]] = [("'gate.", gate)]
+    tables += [(f"[[gate.case]] {place} ({entry.match}): '", entry) for place, entry in enumerate(gate.case, 1)]
+    found = [
+        (f"{front}thresholds.{name}' is unknown", name) for front, table in tables for name in table.thresholds
+    ] + [
+        (f"{front}ignore' entry {place} is '{name}'", name)
+        for front, table in tables
+        for place, name in enumerate(table.ignore, 1)
+    ]
+    return [f"{problem}; {did_you_mean(name, judged)}" for problem, name in found if name not in judged]
+
+
 def _kept(cases: Sequence[Case], pattern: str | None) -> tuple[Case, ...]:
     if not pattern:
         return tuple(cases)
-    wanted = pattern.lower()
-    glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
-    alone = tuple(case for case in cases if case.id == pattern)
-    kept = alone or tuple(case for case in cases if fnmatchcase(case.id.lower(), glob))
+    kept = matching(cases, pattern)
     if not kept:
         shown = ", ".join(case.id for case in cases[:_SHOWN_IDS])
         raise UsageError(f"--filter '{pattern}' leaves none of the {len(cases)} cases; their ids look like {shown}")

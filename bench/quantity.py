@@ -205,6 +205,54 @@ def format_half_width(value: float, low: float | None, high: float | None, unit:
     return f"±{(high - low) / 2 / abs(value) * 100:.1f} %" if value else ""
 
 
+def format_exact(value: float | None, unit: Unit) -> str:
+    """Every digit of a count or of bytes: `1,313,410`; other units as `format_value`."""
+    if value is None or unit not in (Unit.COUNT, Unit.BYTES):
+        return format_value(value, unit)
+    return f"{value:,.0f}{' B' if unit is Unit.BYTES else ''}"
+
+
+def format_change(change: float, low: float | None = None, high: float | None = None, unit: Unit | None = None) -> str:
+    """A change with its sign and interval: `+5.2 % (4.1 to 6.3)`, `-1.2 points (-2.0 to -0.4)`.
+
+    `unit` is that of a score, whose change is a difference; None where the change is relative.
+    """
+    if math.isinf(change):
+        return "from 0"
+    scale, name = _change_scale(unit)
+    known = [change * scale] + [end * scale for end in (low, high) if end is not None]
+    digits = _change_digits(max(map(abs, known)), unit)
+    first, *ends = (_without_empty_sign(f"{value:,.{digits}f}") for value in known)
+    sign = "+" if change > 0 and first.strip("0.,") else ""
+    return f"{sign}{first} {name}{' ({} to {})'.format(*ends) if len(ends) == 2 else ''}".rstrip()
+
+
+def format_difference(value: float, unit: Unit | None = None) -> str:
+    """How large a change is, without a sign: `4.1 %`, `1.4 points`; `unit` as in `format_change`."""
+    scale, name = _change_scale(unit)
+    return f"{value * scale:,.{_change_digits(abs(value * scale), unit)}f} {name}".rstrip()
+
+
+def _change_scale(unit: Unit | None) -> tuple[float, str]:
+    if unit is None:
+        return 100.0, "%"
+    return (100.0, "points") if unit is Unit.SHARE else (1.0, unit.value)
+
+
+def _change_digits(largest: float, unit: Unit | None) -> int:
+    """Decimals: one for per cent and points, more only where one would show nothing; three digits for other units."""
+    if largest == 0:
+        return 1
+    place = math.floor(math.log10(largest))
+    if unit not in (None, Unit.SHARE):
+        return max(0, 2 - place)
+    return 0 if place >= 2 else 1 if place >= -1 else 1 - place
+
+
+def _without_empty_sign(text: str) -> str:
+    return text if text.strip("-0.,") else text.removeprefix("-")
+
+
 def format_duration(seconds: float) -> str:
     """A span for people, to the second: `42 s`, `5 min 03 s`, `2 h 05 min`."""
     whole = round(seconds)

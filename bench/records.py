@@ -5,9 +5,10 @@ What is observed of cases is in `bench.observations`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 from bench.codec import digest
@@ -124,6 +125,17 @@ def task_key(name: str, options: Mapping[str, Any]) -> str:
     return f"{name}[{given}]" if given else name
 
 
+def matching(cases: Sequence[Case], pattern: str) -> tuple[Case, ...]:
+    """The cases of this id, else those whose id contains the pattern or, where it has `*`, `?` or `[`, matches it.
+
+    Small letters and capitals are alike.
+    """
+    wanted = pattern.lower()
+    glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
+    alone = tuple(case for case in cases if case.id == pattern)
+    return alone or tuple(case for case in cases if fnmatchcase(case.id.lower(), glob))
+
+
 # ── the run and its machine ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -179,6 +191,52 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateRule:
+    """What counts in practice for the cases whose id matches.
+
+    Attributes:
+        match: a pattern with `*` and `?`; every case by default.
+        thresholds: by metric; relative for time, bytes and counts, in absolute terms (0.01 = one point) for scores.
+        ignore: metrics that are not judged.
+        allow_missing: whether such a case may be missing on one side.
+    """
+
+    match: str = "*"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What two arms are judged by; of several rules that match a case, the last that names a metric decides.
+
+    Attributes:
+        max_pairs: the most pairs that one case of `ab` gets before confirmation.
+    """
+
+    rules: tuple[GateRule, ...] = ()
+    max_pairs: int = 30
+
+    def threshold(self, case_id: str, metric: str, usual: float) -> float | None:
+        """What counts in practice for a metric of a case: `usual` if no rule names it; None where it is not judged."""
+        found: float | None = usual
+        for rule in self._of(case_id):
+            if metric in rule.ignore:
+                found = None
+            elif metric in rule.thresholds:
+                found = rule.thresholds[metric]
+        return found
+
+    def allows_missing(self, case_id: str) -> bool:
+        """Whether a case may be missing on one side."""
+        return any(rule.allow_missing for rule in self._of(case_id))
+
+    def _of(self, case_id: str) -> list[GateRule]:
+        return [rule for rule in self.rules if fnmatchcase(case_id, rule.match)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPoint:
     """The speed case that stands beside an accuracy in tables and charts."""
 
@@ -203,6 +261,7 @@ class Plan:
     seeds: tuple[int, ...] = ()
     folds: Mapping[str, int] = field(default_factory=dict)
     measure: Measure = field(default_factory=Measure)
+    gate: Gate = field(default_factory=Gate)
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     imports: tuple[str, ...] = ()
     folder: str = "."

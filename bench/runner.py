@@ -31,12 +31,14 @@ from bench.observations import (
     Pilot,
     Preflight,
     Stopped,
+    Trial,
     gather,
 )
 from bench.progress import Progress, fits_s, remaining_s, steps
 from bench.records import Case, Outcome, PassKind, Run
 from bench.rounds import affordable, cannot_run
 from bench.rounds import criterion as stopping
+from bench.trust import good_trials
 
 ATTEMPTS = 2
 # of the run's folder: what was compiled is shared by its trials, and gone when it ends
@@ -81,18 +83,46 @@ def measure(
     """
     if any(isinstance(observation, End) for observation in observed):
         return
-    session = _Session(run, observed, folder, start_server, now)
+    session = Session(run, observed, folder, start_server, now)
     began = now()
     yield from session.prepare()
     yield from session.rounds()
     yield from session.limits()
     shutil.rmtree(folder / COMPILED, ignore_errors=True)  # there is none where nothing was compiled
     yield from session.fits()
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    yield End(finished=finished, wall_s=session.spent_before_s + now() - began)
+    yield _end(session.spent_before_s + now() - began)
 
 
-class _Session:
+def count(
+    run: Run,
+    observed: Sequence[Observation],
+    folder: Path,
+    start_server: StartServer = local_server,
+    now: Callable[[], float] = time.monotonic,
+) -> Generator[Event, None, None]:
+    """Observe what has no noise, and nothing else: pre-flights and the plan's passes, without calibration or trials."""
+    began = now()
+    yield from Session(run, observed, folder, start_server, now).counts()
+    yield _end(now() - began)
+
+
+def confirm(
+    run: Run,
+    observed: Sequence[Observation],
+    folder: Path,
+    names: Sequence[str],
+    start_server: StartServer = local_server,
+    now: Callable[[], float] = time.monotonic,
+) -> Generator[Event, None, None]:
+    """Take the trials of some cases of a finished run once more: what was flagged by luck is not found again."""
+    yield from Session(run, observed, folder, start_server, now).again(names)
+
+
+def _end(wall_s: float) -> End:
+    return End(finished=datetime.now(UTC).isoformat(timespec="seconds"), wall_s=wall_s)
+
+
+class Session:
     """One invocation over one plan: what has been observed so far decides what comes next."""
 
     def __init__(
@@ -101,11 +131,11 @@ class _Session:
         observed: Sequence[Observation],
         folder: Path,
         start_server: StartServer,
-        now: Callable[[], float],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run, self._plan, self._folder = run, run.plan, folder
         self._measure = run.plan.measure
-        self._observed = list(observed)
+        self.observed = list(observed)
         self._start_server, self._now = start_server, now
         self.spent_before_s = sum(getattr(one, "wall_s", None) or 0.0 for one in observed)
         # the budget is for speed cases: what fits cost before an interruption is not counted
@@ -125,8 +155,9 @@ class _Session:
         yield from self._ceilings()
         yield from self._passes()
 
-    def _results(self) -> dict[str, CaseResult]:
-        return {result.case.id: result for result in gather(self._plan, self._observed)}
+    def results(self) -> dict[str, CaseResult]:
+        """What has been observed so far, by case."""
+        return {result.case.id: result for result in gather(self._plan, self.observed)}
 
     def _cases(self, *, timed: bool) -> list[Case]:
         return [case for case in self._plan.cases if (case.fit is None) == timed and not case.skip]
@@ -139,7 +170,7 @@ class _Session:
 
     def _preflights(self) -> list[Job]:
         seen: dict[tuple[str, str], list[Preflight]] = {}
-        for one in self._observed:
+        for one in self.observed:
             if isinstance(one, Preflight):
                 seen.setdefault((one.task_key, one.variant_id), []).append(one)
         wanted = {
@@ -152,7 +183,7 @@ class _Session:
         ]
 
     def _pilots(self) -> list[Job]:
-        results = self._results()
+        results = self.results()
         return [
             self._job(JobKind.PILOT, case, seed=_seed(self._run, case, 0), attempt=len(results[case.id].pilots))
             for case in self._cases(timed=True)
@@ -164,37 +195,69 @@ class _Session:
         if PassKind.COST not in self._measure.passes:
             return []
         settings = {(case.device, case.precision, case.threads): case for case in self._cases(timed=True)}
-        for one in self._observed:
+        for one in self.observed:
             if isinstance(one, Ceiling):
                 settings.pop((one.device, one.precision, one.threads), None)
         return [self._job(JobKind.CEILING, case) for case in settings.values()]
 
-    def _passes(self) -> Iterator[Job]:
-        results = self._results()
+    def counts(self) -> Iterator[Event]:
+        """Pre-flights and passes of cases that are not calibrated, because no trial will be taken of them."""
+        for _ in range(ATTEMPTS):
+            yield from self._do(self._countable(), "counting")
+
+    def _countable(self) -> Iterator[Job]:
+        yield from self._preflights()
+        results = self.results()
         for case in self._cases(timed=True):
-            if cannot_run(results[case.id]):
-                continue
-            for kind in passes_of(case, self._measure):
-                attempts = results[case.id].attempts(kind)
-                if _try_again(attempts):
-                    seed, attempt = _seed(self._run, case, 0), len(attempts)
-                    yield self._job(JobKind.PASS, case, passing=kind, seed=seed, attempt=attempt)
+            if _is_checked(results[case.id]):
+                yield from self._passes_of(results[case.id])
+
+    def _passes(self) -> Iterator[Job]:
+        results = self.results()
+        for case in self._cases(timed=True):
+            if not cannot_run(results[case.id]):
+                yield from self._passes_of(results[case.id])
+
+    def _passes_of(self, result: CaseResult) -> Iterator[Job]:
+        for kind in passes_of(result.case, self._measure):
+            attempts = result.attempts(kind)
+            if _try_again(attempts):
+                seed, attempt = _seed(self._run, result.case, 0), len(attempts)
+                yield self._job(JobKind.PASS, result.case, passing=kind, seed=seed, attempt=attempt)
 
     def rounds(self) -> Iterator[Event]:
         """Rounds of one trial of every unfinished case, each from a fresh server, until precise, capped or out of budget."""
         for number in itertools.count(1):
             yield from self._stop(number)
-            results = self._results()
+            results = self.results()
             unfinished = [results[case.id] for case in self._cases(timed=True) if not results[case.id].criterion]
             if not unfinished:
                 return
             open_cases = [result.case for result in affordable(unfinished, self._left_s())]
             random.Random(f"{self._run.seed}/{number}").shuffle(open_cases)
             missing = [case for case in open_cases if all(one.round != number for one in results[case.id].trials)]
-            yield from self._do([self._trial(case, results[case.id], number) for case in missing], f"round {number}")
+            yield from self._do([self.trial(case, number) for case in missing], f"round {number}")
 
-    def _trial(self, case: Case, result: CaseResult, number: int) -> Job:
-        pilot = next(pilot for pilot in result.pilots if pilot.outcome is Outcome.OK)
+    def again(self, names: Sequence[str]) -> Iterator[Event]:
+        """As many fresh trials of each of these cases as it has, in rounds of fresh servers, flagged as confirming."""
+        results = self.results()
+        wanted = {name: len(good_trials(results[name])) for name in names}
+        last = max((trial.round for name in names for trial in results[name].trials), default=0)
+        done, total = 0, sum(wanted.values())
+        for number in range(1, max(wanted.values(), default=0) + 1):
+            cases = [results[name].case for name in names if number <= wanted[name]]
+            random.Random(f"{self._run.seed}/{last + number}").shuffle(cases)
+            jobs = [self.trial(case, last + number) for case in cases]
+            for event in self._do(jobs, "confirming", f"round {number}", confirming=True):
+                if isinstance(event, Progress):
+                    event = replace(event, done=done, total=total, remaining_s=None)
+                    done += 1
+                yield event
+
+    def trial(self, case: Case, number: int) -> Job:
+        """One trial of a case that was calibrated."""
+        pilots = [one for one in self.observed if isinstance(one, Pilot) and one.case_id == case.id]
+        pilot = next(pilot for pilot in pilots if pilot.outcome is Outcome.OK)
         seed = _seed(self._run, case, number)
         return self._job(
             JobKind.TRIAL, case, seed=seed, round=number, iterations=pilot.iterations, samples=pilot.samples
@@ -209,7 +272,7 @@ class _Session:
         """Say of every case that needs no further trial why it does not; `number` is the round about to begin."""
         budget, left_s = self._measure.budget_s, self._left_s()
         spent = left_s is not None and number > 1 and left_s <= 0
-        for result in self._results().values():
+        for result in self.results().values():
             if result.case.fit is not None or result.case.skip or result.criterion:
                 continue
             criterion = stopping(result, self._measure)
@@ -225,13 +288,13 @@ class _Session:
         They were asked for one by one, so no budget ends them.
         """
         for search in searches(self._plan.cases) if self._measure.limits else ():
-            if _is_checked(self._results()[search.case.id]):
+            if _is_checked(self.results()[search.case.id]):
                 yield from self._do(self._tries(search), "searching for limits")
 
     def _tries(self, search: Search) -> Iterator[Job]:
         """One try after another: each is chosen when the answers to those before it are known."""
         seed = _seed(self._run, search.case, 0)
-        while (size := next_size(search, self._results()[search.case.id].probes)) is not None:
+        while (size := next_size(search, self.results()[search.case.id].probes)) is not None:
             yield self._job(JobKind.PROBE, search.case_at(size), probing=search.metric, seed=seed)
 
     # ── fits ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +302,7 @@ class _Session:
     def fits(self) -> Iterator[Event]:
         """Every fit case with every seed and fold, each in a fresh server."""
         for case in self._cases(timed=False):
-            if not _is_checked(self._results()[case.id]):
+            if not _is_checked(self.results()[case.id]):
                 continue
             for seed in self._plan.seeds:
                 for fold in range(self._plan.folds.get(case.task_key, 0)) or [None]:
@@ -250,7 +313,7 @@ class _Session:
         checkpoint = self._folder / "fits" / f"{name}.pt"
         checkpoint.parent.mkdir(exist_ok=True)
         for _ in range(ATTEMPTS):
-            mine = [one for one in self._observed if _is_of(one, case, seed, fold)]
+            mine = [one for one in self.observed if _is_of(one, case, seed, fold)]
             if not _try_again([one for one in mine if isinstance(one, Fit)]):
                 break
             known = sum(isinstance(one, Epoch) for one in mine)
@@ -261,7 +324,7 @@ class _Session:
 
     # ── both ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _do(self, jobs: Iterable[Job], phase: str, where: str = "") -> Iterator[Event]:
+    def _do(self, jobs: Iterable[Job], phase: str, where: str = "", *, confirming: bool = False) -> Iterator[Event]:
         waiting = iter(jobs)
         first = next(waiting, None)
         if first is None:
@@ -274,16 +337,18 @@ class _Session:
                     if isinstance(answer, str):
                         yield self._progress(phase, job.case, f"{detail}, {answer}")
                     else:
+                        if confirming and isinstance(answer, Trial):
+                            answer = replace(answer, confirming=True)
                         yield from self._seen(answer)
 
     def _seen(self, observation: Observation) -> Iterator[Event]:
-        self._observed.append(observation)
+        self.observed.append(observation)
         yield observation
 
     def _progress(self, phase: str, case: Case, detail: str) -> Progress:
-        results = self._results()
+        results = self.results()
         done, total = steps(self._plan, results)
-        left = remaining_s(self._plan, self._observed, results, self._now() - self._speed_began)
+        left = remaining_s(self._plan, self.observed, results, self._now() - self._speed_began)
         return Progress(phase=phase, done=done, total=total, case=case, detail=detail, remaining_s=left)
 
 

@@ -16,7 +16,7 @@ from bench.jobs import Job, JobKind
 from bench.observations import Pilot, Trial
 from bench.records import Case, Measure, Outcome, Variant
 from bench.runner import Executor, StartServer, local_server
-from bench.stats import quantile, t_p_above, wilson
+from bench.stats import paired, quantile, wilson
 
 CASE = Case(
     id="selftest/lstm/inference",
@@ -75,8 +75,9 @@ class Rate:
 
 def is_slower(log_ratios: Sequence[float]) -> bool:
     """Whether the second arm is called slower: one-sided t test over pairs against the margin, and beyond the threshold."""
-    beyond = fmean(log_ratios) > math.log1p(THRESHOLD)
-    return beyond and t_p_above(log_ratios, math.log1p(MARGIN)) < LEVEL
+    found = paired(log_ratios)
+    assert found is not None
+    return found.mean > math.log1p(THRESHOLD) and found.p_above(math.log1p(MARGIN)) < LEVEL
 
 
 def rates(pairs: Sequence[Pair], pairs_each: int) -> tuple[Rate, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import re
@@ -25,8 +26,23 @@ from bench.codec import dumps, from_json
 from bench.errors import NotMeasuredError
 from bench.jobs import Job, JobKind
 from bench.records import Outcome
+from bench.source import use_checkout
 
 _PR_SET_PDEATHSIG = 1
+# of what `bench.worker` imports, all that stands below architectures and tasks: it would cost every child 0.1 s
+UNDER_NO_TEST = (
+    "bench.batch",
+    "bench.estimates",
+    "bench.lengths",
+    "bench.options",
+    "bench.probes.clock",
+    "bench.probes.energy",
+    "bench.probes.evidence",
+    "bench.probes.flops",
+    "bench.probes.memory",
+    "bench.probes.operators",
+    "platformdirs",
+)
 
 Send = Callable[[dict[str, object]], None]
 
@@ -46,12 +62,17 @@ def die_with_parent() -> None:
             os._exit(1)
 
 
-def serve(channel: socket.socket) -> None:
-    """Fork a child for each job until the runner closes the channel."""
+def serve(channel: socket.socket, *, bare: bool = False) -> None:
+    """Fork a child for each job until the runner closes the channel.
+
+    A bare server has imported nothing that is under test: its children do, each from the checkout that its job names.
+    """
     gc.disable()  # importing makes objects that stay: looking through them again and again took a quarter of the time
     import torch._dynamo  # an optimizer imports it when it is made: a second and more, once here instead of in every child
 
-    import bench.worker  # noqa: F401  with all that a child needs of ours
+    # a bare server imports what its children need of ours and what does not depend on their checkout
+    for name in UNDER_NO_TEST if bare else ("bench.worker",):
+        importlib.import_module(name)
 
     # what was made so far is never collected: a child's collector would copy every page of it
     gc.freeze()
@@ -109,12 +130,15 @@ def _child(document: dict[str, object], channel: socket.socket, forked: float) -
 
 
 def _work(job: Job, send: Send, forked: float) -> None:
-    from bench.worker import perform
-
     if job.case.device == "cpu":
         _limit_address_space(job.measure.limit_bytes if job.kind is JobKind.PROBE else None)
     began = time.monotonic()
     try:
+        if job.source:
+            use_checkout(Path(job.source))
+        # a checkout of another time may lack what the harness asks of it: then this case has failed, and is told why
+        from bench.worker import perform
+
         observation = perform(job, send, forked)
     except NotMeasuredError as finding:
         observation = job.ended(Outcome.SKIPPED, str(finding), time.monotonic() - began)
@@ -163,4 +187,4 @@ if __name__ == "__main__":
     die_with_parent()
     # interrupts are the runner's business, which ends its workers itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), bare="--bare" in sys.argv)

@@ -45,12 +45,21 @@ class Estimate:
 
 def quantile(values: Sequence[float], share: float) -> float:
     """The quantile by linear interpolation between order statistics (numpy's default, Hyndman & Fan type 7)."""
-    # not np.quantile, which takes ten times as long for the few values of a trial: the live view asks hundreds of times
+    return _between(sorted(values), share)
+
+
+def quantiles(values: Sequence[float], *shares: float) -> list[float]:
+    """Several quantiles of the same values."""
     ordered = sorted(values)
+    return [_between(ordered, share) for share in shares]
+
+
+def _between(ordered: Sequence[float], share: float) -> float:
+    # not np.quantile, which takes ten times as long for the few values of a trial: the live view asks hundreds of times
     place = share * (len(ordered) - 1)
-    below = math.floor(place)
+    below = int(place)
     rest = place - below
-    low, high = ordered[below], ordered[math.ceil(place)]
+    low, high = ordered[below], ordered[below + (rest > 0)]
     return high - (high - low) * (1 - rest) if rest >= 0.5 else low + (high - low) * rest
 
 
@@ -59,24 +68,110 @@ def t_half_width(values: Sequence[float], confidence: float = 0.95) -> float | N
     count = len(values)
     if count < 2:
         return None
-    spread = float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
-    return float(stdtrit(count - 1, 0.5 + confidence / 2)) * spread / math.sqrt(count)
+    return float(stdtrit(count - 1, 0.5 + confidence / 2)) * spread(values) / math.sqrt(count)
 
 
-def t_p_above(values: Sequence[float], margin: float) -> float:
-    """The p of a one-sided t test: that the mean of independent values lies above a margin.
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation of what at least two values were drawn from."""
+    return math.sqrt(_moments(values)[1])
 
-    Raises:
-        ValueError: fewer than two values.
-    """
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How far apart two arms are: a mean with its standard error and degrees of freedom, in the unit of the values (logs)."""
+
+    mean: float
+    error: float
+    freedom: float
+    count: int
+
+    def half_width(self, confidence: float = 0.95) -> float:
+        """Half-width of the t interval of the mean."""
+        return float(stdtrit(self.freedom, 0.5 + confidence / 2)) * self.error
+
+    def p_above(self, margin: float) -> float:
+        """The p of a one-sided t test: that the true difference lies above a margin."""
+        distance = self.mean - margin
+        if self.error == 0:
+            return 0.0 if distance > 0 else 1.0
+        return float(stdtr(self.freedom, -distance / self.error))
+
+    def mirrored(self) -> Difference:
+        """The same seen from the other arm."""
+        return Difference(mean=-self.mean, error=self.error, freedom=self.freedom, count=self.count)
+
+
+def paired(values: Sequence[float]) -> Difference | None:
+    """The mean of differences that were taken in pairs; None for fewer than two."""
     count = len(values)
     if count < 2:
-        raise ValueError(f"a t test needs at least two values, found {count}")
-    data = np.asarray(values, dtype=np.float64)
-    distance, error = float(data.mean()) - margin, float(np.std(data, ddof=1)) / math.sqrt(count)
-    if error == 0:
-        return 0.0 if distance > 0 else 1.0
-    return float(stdtr(count - 1, -distance / error))
+        return None
+    mean, variance = _moments(values)
+    return Difference(mean=mean, error=math.sqrt(variance / count), freedom=count - 1, count=count)
+
+
+def welch(base: Sequence[float], head: Sequence[float]) -> Difference | None:
+    """The mean of `head` less that of `base`, of unlike spread (Welch 1947); None where a side has fewer than two values."""
+    if len(base) < 2 or len(head) < 2:
+        return None
+    (low, first), (high, second) = _moments(base), _moments(head)
+    parts = first / len(base), second / len(head)
+    together = sum(parts)
+    # shares and not squares of variances, which may be too small for a float
+    share = parts[0] / together if together > 0 else 0.5
+    freedom = 1 / (share**2 / (len(base) - 1) + (1 - share) ** 2 / (len(head) - 1))
+    count = min(len(base), len(head))
+    return Difference(mean=high - low, error=math.sqrt(together), freedom=freedom, count=count)
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float]:
+    # not numpy, whose calls cost more than the sums over the few values of a case
+    mean = math.fsum(values) / len(values)
+    return mean, math.fsum([(value - mean) ** 2 for value in values]) / (len(values) - 1)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Adjusted p values, in the order given: below a level, a test holds at that level among all of them (Holm 1979)."""
+    adjusted = [0.0] * len(ps)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = highest
+    return adjusted
+
+
+def smallest_seen(difference: Difference, *, margin: float, threshold: float, level: float, power: float) -> float:
+    """The smallest true difference that would have been called one, with a probability of `power`.
+
+    To be called one, a difference must be above `margin` by a one-sided t test at `level`, and above `threshold` as seen.
+    The power of the test is that of a noncentral t distribution (Abramowitz & Stegun 26.7.10).
+    """
+    freedom, chance = difference.freedom, float(ndtri(power))
+    needed = float(stdtrit(freedom, 1 - level))
+    tested = needed * (1 - 1 / (4 * freedom)) + chance * math.sqrt(1 + needed**2 / (2 * freedom))
+    return max(margin + tested * difference.error, threshold + chance * difference.error)
+
+
+def pairs_needed(
+    spread: float, effect: float, *, margin: float, threshold: float, level: float, power: float, least: int, most: int
+) -> int | None:
+    """The fewest pairs with which a true difference of `effect` is called one; None where `most` are not enough.
+
+    Args:
+        spread: standard deviation of the differences of single pairs.
+        effect: the true difference that is to be found.
+        margin: what it must be above, by a one-sided t test.
+        threshold: what it must be above as seen.
+        level: of the test.
+        power: how likely it is to be found.
+        least: the fewest pairs that are taken at all.
+        most: the most.
+    """
+    for count in range(least, most + 1):
+        expected = Difference(mean=effect, error=spread / math.sqrt(count), freedom=count - 1, count=count)
+        if smallest_seen(expected, margin=margin, threshold=threshold, level=level, power=power) <= effect:
+            return count
+    return None
 
 
 def log_t_estimate(values: Sequence[float], kind: IntervalKind = IntervalKind.T95_TRIALS) -> Estimate:

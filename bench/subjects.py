@@ -42,12 +42,11 @@ def open_task(case: Case, folder: Path) -> Task:
 
 def parts(job: Job) -> tuple[Task, Spec, Architecture, Any]:
     """What a job names, looked up: the task, its spec, the architecture and its hyperparameters."""
-    folder = Path(job.folder)
-    architecture = lookup(job.case.variant.architecture, folder)
+    architecture = lookup(job.case.variant.architecture, job.code_folder)
     hyperparameters, problems = fill(architecture.hyperparameters, job.case.variant.hyperparameters)
     if problems:
         raise ModelError(f"architecture '{architecture.name}': {'; '.join(problems)}")
-    task = open_task(job.case, folder)
+    task = open_task(job.case, Path(job.folder))
     return task, task.spec(job.case.sequence_length), architecture, hyperparameters
 
 

@@ -100,12 +100,13 @@ def _description(path: Path) -> str:
         return f"cannot be read: {error}"
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Suite:
+def load(path: Path, overrides: Sequence[str] = (), everywhere: Mapping[str, object] | None = None) -> Suite:
     """Read a suite file and check its shape; names in it are resolved by `bench.plan.resolve`.
 
     Args:
         path: the file, as `find` gives it.
         overrides: what `--set` was given, such as `accuracy.epochs=1`: a dotted key and a TOML value.
+        everywhere: values for every table of one kind, under `speed.KEY` or `architecture.KEY`.
 
     Raises:
         SuiteError: the file cannot be read or is not TOML.
@@ -117,6 +118,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Suite:
     text = _read(path)
     tables = _parse(text, where)
     options = {_override(tables, option): f"--set {option}" for option in overrides}
+    for key, value in (everywhere or {}).items():
+        _set_everywhere(tables, key, value)
     return read(tables, path=path, where=where, text=text, options=options)
 
 
@@ -169,6 +172,17 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         raise SuiteError([f"{where}: brackets are nested too deeply; no key of a suite needs more than two"]) from error
     except ValueError as error:  # bad syntax, or a number with thousands of digits
         raise SuiteError([f"{where}: this is not TOML: {error}"]) from error
+
+
+def _set_everywhere(tables: dict[str, Any], key: str, value: object) -> None:
+    """Give every table of axes, or every architecture, this value; what is wrong with it is told as of any other key."""
+    kind, _, name = key.partition(".")
+    listed = tables.get("architecture")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    axes = [tables.get("speed"), *(entry.get("speed") for entry in entries)]
+    for table in axes if kind == "speed" else entries:
+        if isinstance(table, dict):
+            table[name] = value
 
 
 def _override(tables: dict[str, Any], option: str) -> str:

@@ -17,6 +17,8 @@ from bench.suite import Suite
 from bench.suite_file import (
     Accuracy,
     ArchitectureEntry,
+    Gate,
+    GateCase,
     Measure,
     OperatingPoint,
     Report,
@@ -37,9 +39,13 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("task",): TaskEntry,
     ("accuracy",): Accuracy,
     ("measure",): Measure,
+    ("gate",): Gate,
+    ("gate", "case"): GateCase,
     ("report",): Report,
     ("report", "operating_point"): OperatingPoint,
 }
+# tables in double brackets, which sentences number
+_ENTRIES = (("task",), ("architecture",), ("gate", "case"))
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -50,6 +56,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "tuple_type": "a list, such as [1, 32]",
     "model_type": "a table",
+    "dict_type": "a table",
     "too_short": "at least one value",
     "string_too_long": "at most {max_length} characters",
     "string_pattern_mismatch": "letters, digits, dots, dashes and underscores only",
@@ -105,15 +112,20 @@ def _is_echo(detail: ErrorDetails) -> bool:
 def _place(location: Location, tables: Mapping[str, Any]) -> str:
     """The key in words: `'speed.batch_sizes' entry 2`, `[[architecture]] 1 (lstm): 'label'`."""
     front = ""
-    if len(location) > 1 and location[0] in ("task", "architecture") and isinstance(location[1], int):
-        entries = as_entries(tables[location[0]])
-        entry = entries[location[1]] if isinstance(entries, list) else {}
-        names = [entry.get("label"), entry.get("name")] if isinstance(entry, dict) else []
+    depth = next((place for place, part in enumerate(location) if isinstance(part, int)), 0)
+    if location[:depth] in _ENTRIES:
+        entries: Any = tables
+        for part in location[:depth]:
+            entries = as_entries(entries[part])
+        number = int(location[depth])
+        entry = entries[number] if isinstance(entries, list) else {}
+        names = [entry.get(key) for key in ("label", "name", "match")] if isinstance(entry, dict) else []
         name = next((name for name in names if isinstance(name, str)), None)
-        front, location = entry_title(location[0], location[1], name), location[2:]
+        front = entry_title(".".join(map(str, location[:depth])), number, name)
+        location = location[depth + 1 :]
     key = ".".join(part for part in location if isinstance(part, str))
-    number = next((f" entry {part + 1}" for part in location if isinstance(part, int)), "")
-    return ": ".join(part for part in (front, f"'{key}'{number}" if key else "") if part)
+    item = next((f" entry {part + 1}" for part in location if isinstance(part, int)), "")
+    return ": ".join(part for part in (front, f"'{key}'{item}" if key else "") if part)
 
 
 def _finding(detail: ErrorDetails) -> str:
@@ -127,8 +139,8 @@ def _finding(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         choices = re.findall(r"'(.*?)'", context["expected"])
         return f"is {_shown(detail['input'])}; {did_you_mean(str(detail['input']), choices)}"
-    if kind == "tuple_type" and key in ("task", "architecture"):
-        return f"is {_shown(detail['input'])}; expected [[{key}]] in double brackets, once for each"
+    if kind == "tuple_type" and (*table, key) in _ENTRIES:
+        return f"is {_shown(detail['input'])}; expected {_title((*table, key))} in double brackets, once for each"
     if kind == "at_odds":
         return f"cannot be met; expected {context['expected']}"
     expected = _EXPECTED[kind].format(**context) if kind in _EXPECTED else detail["msg"]
@@ -139,8 +151,13 @@ def _nearest_key(key: str, table: tuple[str, ...]) -> str:
     elsewhere = [names for names, model in _TABLES.items() if names and key in _keys(model) and names != table]
     near = did_you_mean(key, _keys(_TABLES[table]))
     if elsewhere and not near.startswith("did"):
-        return "it belongs under " + " or ".join(f"[{'.'.join(names)}]" for names in elsewhere)
+        return "it belongs under " + " or ".join(map(_title, elsewhere))
     return near
+
+
+def _title(table: tuple[str, ...]) -> str:
+    name = ".".join(table)
+    return f"[[{name}]]" if table in _ENTRIES else f"[{name}]"
 
 
 def _table(location: Location) -> tuple[str, ...]:

@@ -182,6 +182,41 @@ class Measure(_Table):
         return records.Measure(**{key if key in known else f"{key}_s": value for key, value in given.items()})
 
 
+class _GateRule(_Table):
+    """What counts in practice; `bench.plan.resolve` looks the metrics up."""
+
+    thresholds: dict[str, Annotated[float, Field(ge=0, lt=10)]] = {}
+    ignore: Annotated[tuple[Line, ...], Field(strict=False), AfterValidator(_distinct)] = ()
+    allow_missing: bool = False
+
+    def rule(self, match: str = "*") -> records.GateRule:
+        """The same as a record, of the cases whose id matches."""
+        return records.GateRule(
+            match=match, thresholds=dict(self.thresholds), ignore=self.ignore, allow_missing=self.allow_missing
+        )
+
+
+class GateCase(_GateRule):
+    """`[[gate.case]]`: what holds for the cases whose id matches."""
+
+    match: Annotated[Line, Field(examples=['match = "*/lstm/*"'])]
+
+
+class Gate(_GateRule):
+    """`[gate]`: what two arms are judged by. Later entries win over earlier ones, and all of them over `[gate]` itself."""
+
+    max_pairs: Annotated[int, Field(ge=2, le=1000)] | None = None
+    case: Annotated[tuple[GateCase, ...], Field(strict=False)] = ()
+
+    def record(self) -> records.Gate:
+        """The same as a record."""
+        rules = (self.rule(), *(entry.rule(entry.match) for entry in self.case))
+        said = tuple(rule for rule in rules if rule != records.GateRule(match=rule.match))
+        return (
+            records.Gate(rules=said) if self.max_pairs is None else records.Gate(rules=said, max_pairs=self.max_pairs)
+        )
+
+
 class OperatingPoint(_Table):
     """`operating_point` of `[report]`."""
 
@@ -214,4 +249,5 @@ class SuiteFile(_Table):
     speed: Speed | None = None
     accuracy: Accuracy | None = None
     measure: Measure = Measure()
+    gate: Gate = Gate()
     report: Report = Report()

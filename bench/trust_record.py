@@ -114,13 +114,19 @@ def left_out(records: Iterable[TrustRecord]) -> tuple[Counter[Disturbance], int]
 # ── the command ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+# what says which cases are measured, and where files go that tell of all of them
+_OF_THE_WHOLE = ("--filter", "--resume", "--output", "--junit")
+
+
 def repeat_command(command: str, case: Case) -> str | None:
     """The command of a run, changed to measure one of its cases in a new run; None where the run tells no command."""
-    words = shlex.split(command)
-    if not words:
-        return None
-    kept = [*_without(words, ("--filter", "--resume")), "--filter", case.id]
-    return " ".join(_quoted(word) for word in kept)
+    return repeat_commands(command, [case.id]).get(case.id)
+
+
+def repeat_commands(command: str, names: Iterable[str]) -> dict[str, str]:
+    """What measures each of these cases alone, by its id; nothing where the run tells no command."""
+    kept = " ".join(_quoted(word) for word in _without(shlex.split(command), _OF_THE_WHOLE))
+    return {name: f"{kept} --filter {shlex.quote(name)}" for name in names} if kept else {}
 
 
 def _without(words: Sequence[str], options: Sequence[str]) -> Iterator[str]:

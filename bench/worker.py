@@ -48,7 +48,7 @@ def perform(job: Job, send: Send, forked: float) -> Observation:
     if job.kind in TIMED:
         raise_priority()  # before anything that starts threads: they keep the priority that they are born with
     for module in job.imports:
-        import_module(module, Path(job.folder))
+        import_module(module, job.code_folder)
     backends.apply(job.case.precision, job.case.threads)
     match job.kind:
         case JobKind.PREFLIGHT:

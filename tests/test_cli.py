@@ -204,7 +204,7 @@ def test_resume_is_refused_on_another_commit(
 ) -> None:
     monkeypatch.setattr(bench.runner, "measure", scripted(Outcome.OK, interrupt=True))
     assert leave("run", "one.toml") == ExitCode.INTERRUPTED
-    monkeypatch.setattr("bench.cli.run._source", lambda: ("another", False))
+    monkeypatch.setattr("bench.cli.run.source", lambda: ("another", False))
     assert leave("run", "--resume") == ExitCode.NOT_COMPARABLE
     assert "another" in capsys.readouterr().err
 

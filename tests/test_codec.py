@@ -76,3 +76,47 @@ def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
 def test_what_has_no_json_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="object has no JSON form"):
         to_json(object())
+
+
+@dataclass(frozen=True)
+class Shapes:
+    pair: tuple[str, float] = ("", 0.0)
+    floats: tuple[float, ...] = ()
+    colours: tuple[Colour, ...] = ()
+    nested: dict[str, Inner] = field(default_factory=dict)
+    either: int | str = 0
+    anything: dict[str, object] = field(default_factory=dict)
+
+
+def test_every_shape_reads_back_as_what_it_was() -> None:
+    whole = Shapes(("a", 1.0), (1.0, 2.0), (Colour.RED,), {"k": Inner(1.0)}, "x", {"k": [1, None, {"a": True}]})
+    assert from_json(Shapes, json.loads(dumps(whole))) == whole
+
+
+def test_whole_numbers_become_floats_where_floats_are_meant() -> None:
+    read = from_json(Shapes, {"pair": ["a", 1], "floats": [1, 2.5]})
+    assert [type(value) for value in (read.pair[1], *read.floats)] == [float, float, float]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"floats": [1.0, "2"]}, "Shapes.floats: found str"),
+        ({"floats": [True]}, "Shapes.floats: found bool"),
+        ({"pair": ["a"]}, "shorter"),
+        ({"colours": ["red", "blue"]}, "blue"),
+        ({"colours": [["red"]]}, "red"),
+        ({"nested": {"k": {"x": None}}}, "Shapes.nested.k.x: found NoneType"),
+        ([], "Shapes: found list, expected dict"),
+    ],
+)
+def test_what_is_wrong_deep_inside_is_named_with_its_place(document: object, said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        from_json(Shapes, document)
+
+
+def test_what_is_read_shares_nothing_with_the_document() -> None:
+    document = {"nested": {}, "anything": {"a": 1}}
+    read = from_json(Shapes, document)
+    document["anything"]["b"] = 2
+    assert read.anything == {"a": 1}

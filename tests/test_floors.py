@@ -14,17 +14,17 @@ PACKAGE = Path(__file__).parent.parent / "bench"
 
 # From the ground up: a module imports from its own floor and from those below it.
 FLOORS = [
-    {"errors", "codec", "options", "registry", "quantity", "stats"},
-    {"spec", "records", "observations", "trust", "bisection", "cost_model", "estimates", "trust_record"},
+    {"errors", "codec", "options", "registry", "quantity", "stats", "source", "worktrees"},
+    {"spec", "records", "machines", "observations", "trust", "bisection", "cost_model", "estimates", "trust_record"},
     {"suite", "suite_file", "suite_check", "jobs", "lengths", "progress", "sampling", "rounds", "doctor"},
+    {"verdicts", "differences", "compare_times", "compare"},
     {"batch", "architectures", "tasks", "workloads", "contracts"},
     {"choices", "matrix", "plan"},
     {"probes"},
     {"compilation", "subjects"},
     {"passes"},
-    {"worker", "server", "executors", "runner", "selftest"},
-    {"store"},
-    {"compare"},
+    {"worker", "server", "executors", "runner", "selftest", "lanes", "environments", "ab"},
+    {"store", "baseline"},
     {"frames", "report"},
     {"cli", "__main__", "pytest_plugin"},
 ]

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from bench.codec import dumps, from_json
+from bench.compare import EXACT
 from bench.errors import SuiteError, UsageError
 from bench.matrix import definition_hash, skip_reason, slugs
 from bench.plan import _recorded, choose_device, resolve
 from bench.records import Case, FitSettings, OperatingPoint, Plan, Variant
 from bench.spec import InputKind, OutputKind, Spec
 from bench.suite import find, load
+from bench.verdicts import TIME
 from bench.workloads import WORKLOADS, Workload
 
 SHIPPED = Path(__file__).parent.parent / "suites"
@@ -81,7 +83,8 @@ def test_every_shipped_suite_resolves_without_its_data(path, monkeypatch, tmp_pa
     assert (
         len({case.id for case in plan.cases}) == len({case.definition_hash for case in plan.cases}) == len(plan.cases)
     )
-    assert from_json(Plan, json.loads(dumps(plan))).measure == plan.measure
+    again = from_json(Plan, json.loads(dumps(plan)))
+    assert (again.measure, again.gate) == (plan.measure, plan.gate)
 
 
 def test_quick_is_what_the_issue_asks_for():
@@ -414,6 +417,18 @@ REFUSED = {
         IMAGES + "[report]\noperating_point = { sequence_length = 7 }",
         ["'report.operating_point.sequence_length' is 7", "none"],
     ),
+    "a threshold of no metric": (
+        SMALL + "[gate]\nthresholds = { latncy_s = 0.05 }",
+        ["'gate.thresholds.latncy_s' is unknown", "did you mean 'latency_s'?"],
+    ),
+    "a threshold of a metric that is not judged": (
+        SMALL + "[gate]\nthresholds = { padding_share = 0.05 }",
+        ["'gate.thresholds.padding_share' is unknown", "expected one of: accuracy, activations_bytes"],
+    ),
+    "a metric ignored for nothing": (
+        SMALL + '[[gate.case]]\nmatch = "*"\nignore = ["kernel_count", "f1_macro"]',
+        ["[[gate.case]] 1 (*): 'ignore' entry 2 is 'f1_macro'", "expected one of: accuracy"],
+    ),
     "a module that is not there": ('import = ["no_such_module"]\n' + SMALL, ["'import': ", "no_such_module"]),
     "a class that is not there": (
         changed('"lstm"', '"nowhere.py:Net"'),
@@ -436,6 +451,20 @@ def test_all_problems_come_in_one_message(tmp_path):
     for part in ("'lstn'", "'hidden_dim'", "'batch_size'", "'inferense'", "'imbd'"):
         assert sum(part in problem for problem in problems) == 1, problems
     assert len(problems) == 5  # nothing is known of the folds of an unknown task
+
+
+def test_names_in_the_gate_are_told_with_all_others(tmp_path):
+    text = changed(LSTM, 'name = "lstn"') + "folds = 99\n[gate]\nthresholds = { latncy_s = 0.1, accuracy = 0.02 }\n"
+    problems = refused(tmp_path, text)
+    assert len(problems) == 3
+    for part in ("'lstn'", "'accuracy.folds'", "'gate.thresholds.latncy_s'"):
+        assert sum(part in problem for problem in problems) == 1, problems
+
+
+def test_every_metric_that_is_judged_may_stand_in_the_gate(tmp_path):
+    names = ", ".join(f"{name} = 0.5" for name in (TIME, *EXACT, "accuracy"))
+    gate = planned(tmp_path, SMALL + f"[gate]\nthresholds = {{ {names} }}").gate
+    assert set(gate.rules[0].thresholds) == {TIME, *EXACT, "accuracy"}
 
 
 def test_shape_and_names_are_told_together(tmp_path):

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.quantity import METRICS, Better, Metric, Unit, declare, format_duration, format_half_width, format_value
+from bench.quantity import (
+    METRICS,
+    Better,
+    Metric,
+    Unit,
+    declare,
+    format_change,
+    format_difference,
+    format_duration,
+    format_exact,
+    format_half_width,
+    format_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +83,39 @@ def test_a_metric_keeps_its_meaning() -> None:
 
 def test_every_metric_is_registered_under_its_own_name() -> None:
     assert all(metric.name == name for name, metric in METRICS.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0.052, 0.041, 0.063), "+5.2 % (4.1 to 6.3)"),
+        ((-0.052, -0.063, -0.041), "-5.2 % (-6.3 to -4.1)"),
+        ((0.0002, -0.01, 0.0104), "0.0 % (-1.0 to 1.0)"),
+        ((-0.0002, -0.01, 0.0104), "0.0 % (-1.0 to 1.0)"),
+        ((0.0,), "0.0 %"),
+        ((0.0000761,), "+0.0076 %"),
+        ((1.5, 0.9, 2.2), "+150 % (90 to 220)"),
+        ((-1.0,), "-100 %"),
+        ((float("inf"),), "from 0"),
+        ((-0.0123, -0.02, -0.004, Unit.SHARE), "-1.2 points (-2.0 to -0.4)"),
+        ((0.1234, 0.05, 0.2, Unit.NATS), "+0.123 nats (0.050 to 0.200)"),
+        ((12.0, None, None, Unit.NUMBER), "+12.0"),
+    ],
+)
+def test_changes(arguments: tuple[float, ...], text: str) -> None:
+    assert format_change(*arguments) == text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [((0.0412,), "4.1 %"), ((0.014, Unit.SHARE), "1.4 points"), ((0.05, Unit.NATS), "0.0500 nats"), ((1.3,), "130 %")],
+)
+def test_differences(arguments: tuple[float, ...], text: str) -> None:
+    assert format_difference(*arguments) == text  # type: ignore[arg-type]
+
+
+def test_every_digit_of_what_was_counted() -> None:
+    assert format_exact(1_313_410, Unit.COUNT) == "1,313,410"
+    assert format_exact(4096, Unit.BYTES) == "4,096 B"
+    assert format_exact(0.00124, Unit.SECONDS) == "1.24 ms"
+    assert format_exact(None, Unit.COUNT) == "n/a"

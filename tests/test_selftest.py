@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 import pytest
-import scipy.stats
 
 import bench.selftest
 from bench import worker
@@ -24,7 +23,7 @@ from bench.jobs import Job, JobKind
 from bench.observations import Observation
 from bench.records import Outcome
 from bench.selftest import CASE, SLOWDOWNS, Pair, is_slower, rates, selftest
-from bench.stats import t_p_above, wilson
+from bench.stats import wilson
 from tests.scripted import ScriptedServer, trial, usual
 
 NOISE = (0.004, -0.006, 0.001, 0.007, -0.005, -0.001)
@@ -60,18 +59,6 @@ def around(change: float, scale: float = 1.0) -> list[float]:
 )
 def test_what_is_called_slower(ratios: list[float], slower: bool) -> None:
     assert is_slower(ratios) is slower
-
-
-def test_the_one_sided_t_test_equals_scipys() -> None:
-    for margin in (-0.01, 0.0, 0.05):
-        expected = scipy.stats.ttest_1samp(around(0.02), margin, alternative="greater").pvalue
-        assert t_p_above(around(0.02), margin) == pytest.approx(expected)
-
-
-def test_a_test_without_spread_is_decided_and_one_of_a_single_value_an_error() -> None:
-    assert (t_p_above([1.0, 1.0], 0.5), t_p_above([1.0, 1.0], 1.0), t_p_above([1.0, 1.0], 1.5)) == (0.0, 1.0, 1.0)
-    with pytest.raises(ValueError, match="at least two"):
-        t_p_above([1.0], 0.0)
 
 
 def made(comparison: int, slowdown: float, ratios: Sequence[float]) -> list[Pair]:

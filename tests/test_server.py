@@ -163,6 +163,17 @@ def test_a_forked_trial_starts_in_a_fraction_of_the_time_that_a_fresh_process_ne
     assert statistics.median(starts) < (time.monotonic() - began) / 3
 
 
+def test_a_bench_in_the_folder_one_works_in_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/__init__.py").write_text("raise RuntimeError('not me')")
+    (tmp_path / "beside.py").write_text("from rogues import *")
+    monkeypatch.chdir(tmp_path)
+    with Server() as running:
+        (found,) = running.run(job(JobKind.PREFLIGHT, case("beside:Raising")))
+    assert isinstance(found, Preflight)
+    assert found.outcome is Outcome.OK, "what stands in that folder is found all the same"
+
+
 def test_closing_ends_the_child_in_work(tmp_path: Path) -> None:
     with Server() as running:
         answers = running.run(replace(job(JobKind.PILOT, case("rogues.py:Hanging"))))

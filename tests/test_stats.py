@@ -9,12 +9,18 @@ import pytest
 import scipy.stats
 
 from bench.stats import (
+    Difference,
     IntervalKind,
+    holm,
     log_t_estimate,
     mean_t_estimate,
+    paired,
+    pairs_needed,
     quantile,
     relative_half_width,
+    smallest_seen,
     t_half_width,
+    welch,
     wilson,
 )
 
@@ -82,3 +88,138 @@ def test_ninety_five_per_cent_intervals_hold_the_truth_about_that_often() -> Non
         held += (estimate.low or 0) <= 1.0 <= (estimate.high or 0)
     # the widening to the median can only add; four standard errors of .95 over 2,000 draws are .02
     assert 0.93 <= held / 2000 <= 0.98
+
+
+# ── differences ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BASE, HEAD = [0.01, -0.02, 0.0, 0.015, 0.004], [0.03, 0.05, 0.02]
+
+
+@pytest.mark.parametrize("margin", [-0.01, 0.0, 0.02, 0.05])
+def test_a_paired_difference_equals_scipys(margin: float) -> None:
+    found = paired(HEAD)
+    assert found is not None
+    expected = scipy.stats.ttest_1samp(HEAD, margin, alternative="greater")
+    assert found.p_above(margin) == pytest.approx(expected.pvalue)
+    assert (found.count, found.freedom) == (3, 2)
+
+
+@pytest.mark.parametrize("margin", [-0.01, 0.0, 0.02, 0.05])
+@pytest.mark.parametrize(("base", "head"), [(BASE, HEAD), (HEAD, BASE)])
+def test_a_welch_difference_equals_scipys(base: list[float], head: list[float], margin: float) -> None:
+    found = welch(base, head)
+    assert found is not None
+    moved = [value - margin for value in head]
+    expected = scipy.stats.ttest_ind(moved, base, equal_var=False, alternative="greater")
+    assert found.p_above(margin) == pytest.approx(expected.pvalue)
+    assert found.freedom == pytest.approx(expected.df)
+    low, high = scipy.stats.ttest_ind(head, base, equal_var=False).confidence_interval(0.999)
+    half = found.half_width(0.999)
+    assert (found.mean - half, found.mean + half) == pytest.approx((low, high))
+
+
+def test_one_value_on_a_side_is_no_difference() -> None:
+    assert paired([1.0]) is None
+    assert welch([1.0], HEAD) is None
+    assert welch(HEAD, [1.0]) is None
+
+
+def test_a_difference_without_spread_is_decided() -> None:
+    for found in (paired([1.0, 1.0]), welch([0.0, 0.0], [1.0, 1.0])):
+        assert found is not None
+        assert (found.p_above(0.5), found.p_above(1.0), found.p_above(1.5)) == (0.0, 1.0, 1.0)
+        assert found.half_width() == 0.0
+
+
+def test_spreads_too_small_to_be_squared_do_no_harm() -> None:
+    found = welch([0.0, 1e-160], [0.0, 2e-160])
+    assert found is not None
+    assert 1 < found.freedom < 2
+    # all of the spread on one side leaves that side's degrees of freedom
+    one_sided = welch([0.0, 0.0, 0.0], [0.0, 1.0])
+    assert one_sided is not None
+    assert one_sided.freedom == pytest.approx(1)
+
+
+def test_a_mirrored_difference_is_the_other_way_round() -> None:
+    there, back = welch(BASE, HEAD), welch(HEAD, BASE)
+    assert there is not None
+    assert back is not None
+    turned = there.mirrored()
+    assert (turned.mean, turned.error, turned.count) == (back.mean, back.error, back.count)
+    assert turned.freedom == pytest.approx(back.freedom)
+
+
+# ── many tests ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rejected(ps: list[float], level: float) -> list[bool]:
+    """Holm's procedure as he describes it: the smallest first, at level / tests left, until the first that fails."""
+    out = [False] * len(ps)
+    for done, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        if ps[place] >= level / (len(ps) - done):
+            break
+        out[place] = True
+    return out
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_adjusted_p_values_reject_what_holms_procedure_rejects(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    ps = (random.uniform(0, 1, size=random.integers(1, 12)) ** 3).tolist()
+    adjusted = holm(ps)
+    for level in (0.001, 0.01, 0.05, 0.2, 0.9):
+        assert [p < level for p in adjusted] == rejected(ps, level)
+    assert all(p <= after <= 1 for p, after in zip(ps, adjusted, strict=True))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+# ── power ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+DRAWS = 40_000
+
+
+def called(effect: float, spread: float, pairs: int, *, margin: float, threshold: float, level: float) -> float:
+    """The share of made comparisons in which an effect is called one."""
+    values = np.random.default_rng(pairs).normal(effect, spread, size=(DRAWS, pairs))
+    means, errors = values.mean(axis=1), values.std(axis=1, ddof=1) / math.sqrt(pairs)
+    ps = scipy.stats.t.sf((means - margin) / errors, pairs - 1)
+    return float(np.mean((ps < level) & (means > threshold)))
+
+
+@pytest.mark.parametrize("pairs", [5, 10, 30])
+@pytest.mark.parametrize("level", [0.05, 0.0025])
+@pytest.mark.parametrize("spread", [0.004, 0.05])
+@pytest.mark.parametrize("power", [0.8, 0.95])
+def test_the_smallest_that_is_seen_is_seen_as_often_as_it_says(
+    pairs: int, level: float, spread: float, power: float
+) -> None:
+    limits = {"margin": 0.01, "threshold": 0.03, "level": level}
+    seen = Difference(mean=0.0, error=spread / math.sqrt(pairs), freedom=pairs - 1, count=pairs)
+    effect = smallest_seen(seen, power=power, **limits)
+    # the approximation is good to a hundredth or two; two conditions at once may cost as much again
+    assert power - 0.03 <= called(effect, spread, pairs, **limits) <= power + 0.02
+
+
+@pytest.mark.parametrize(("spread", "level"), [(0.035, 0.05), (0.025, 0.0025), (0.04, 0.05)])
+def test_the_pairs_that_are_needed_find_the_effect_and_fewer_do_not(spread: float, level: float) -> None:
+    limits = {"margin": 0.01, "threshold": 0.03, "level": level}
+    pairs = pairs_needed(spread, 0.05, power=0.95, least=5, most=60, **limits)
+    assert pairs is not None
+    assert pairs > 8
+    assert called(0.05, spread, pairs, **limits) >= 0.94
+    assert called(0.05, spread, pairs - 3, **limits) < 0.95
+
+
+def test_pairs_are_at_least_the_least_and_unknown_beyond_the_most() -> None:
+    limits = {"effect": 0.05, "margin": 0.01, "threshold": 0.03, "level": 0.05, "power": 0.95}
+    assert pairs_needed(0.0, least=5, most=30, **limits) == 5
+    assert pairs_needed(0.001, least=5, most=30, **limits) == 5
+    assert pairs_needed(0.2, least=5, most=30, **limits) is None
+    # what is called one only beyond 3 % is never sure to be called one at 3 %
+    assert pairs_needed(0.001, least=5, most=30, **(limits | {"effect": 0.03})) is None

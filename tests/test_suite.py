@@ -9,7 +9,7 @@ import pytest
 
 from bench import suite
 from bench.errors import SuiteError, UsageError
-from bench.records import PassKind
+from bench.records import Gate, PassKind
 from bench.suite import LARGEST_FILE_BYTES, catalogue, find, load, parse_duration
 from bench.suite_check import _TABLES, _keys, read
 from bench.workloads.training import OPTIMIZERS
@@ -64,7 +64,7 @@ def test_what_looks_like_a_path_is_one(path):
 def test_an_unknown_name_is_answered_with_the_nearest_one():
     with pytest.raises(UsageError, match=r"suite 'quik' is unknown; did you mean 'quick'\?"):
         find("quik")
-    with pytest.raises(UsageError, match="is unknown; expected one of: gpu, images"):
+    with pytest.raises(UsageError, match="is unknown; expected one of: ci, gpu, images"):
         find("x" * 5000)
 
 
@@ -138,6 +138,31 @@ def test_measure_and_fit_become_records(tmp_path):
     assert record.max_rounds == 20
     assert content.accuracy.settings().clip_norm is None
     assert content.accuracy.settings().learning_rates == (1e-3,)
+
+
+def test_the_gate_becomes_a_record_and_later_cases_win(tmp_path):
+    text = (
+        SMALL
+        + """[gate]
+thresholds = { latency_s = 0.05, peak_rss_bytes = 0.1 }
+max_pairs = 20
+[[gate.case]]
+match = "*/training/*"
+thresholds = { latency_s = 0.08 }
+[[gate.case]]
+match = "imdb/lstm/*"
+ignore = ["peak_rss_bytes"]
+allow_missing = true
+"""
+    )
+    gate = load(written(tmp_path, text)).content.gate.record()
+    asked = ("imdb/lstm/training/L64", "imdb/gru/training/L64", "imdb/gru/inference/L64")
+    assert [gate.threshold(case, "latency_s", 0.03) for case in asked] == [0.08, 0.08, 0.05]
+    assert [gate.threshold(case, "peak_rss_bytes", 0.03) for case in asked] == [None, 0.1, 0.1]
+    assert [gate.threshold(case, "kernel_count", 0.0) for case in asked] == [0.0, 0.0, 0.0]
+    assert [gate.allows_missing(case) for case in asked] == [True, False, False]
+    assert gate.max_pairs == 20
+    assert load(written(tmp_path, SMALL)).content.gate.record() == Gate()
 
 
 def test_every_optimizer_that_can_be_built_can_be_asked_for(tmp_path):
@@ -310,6 +335,38 @@ SHAPES = {
         SMALL + "[report]\noperating_point = 3",
         ["'report.operating_point' is 3", "expected a table"],
     ),
+    "key of the gate": (SMALL + "[gate]\nthreshold = 1", ["'gate.threshold' is unknown", "did you mean 'thresholds'?"]),
+    "a threshold that is no number": (
+        SMALL + '[gate]\nthresholds = { latency_s = "5 %" }',
+        ["'gate.thresholds.latency_s' is \"5 %\"", "expected a number"],
+    ),
+    "thresholds that are no table": (SMALL + "[gate]\nthresholds = 0.05", ["'gate.thresholds' is 0.05", "expected a table"]),
+    "a threshold in per cent": (
+        SMALL + "[gate]\nthresholds = { latency_s = 10 }",
+        ["'gate.thresholds.latency_s' is 10", "expected less than 10"],
+    ),
+    "too few pairs": (SMALL + "[gate]\nmax_pairs = 1", ["'gate.max_pairs' is 1", "expected at least 2"]),
+    "a metric ignored twice": (
+        SMALL + '[gate]\nignore = ["kernel_count", "kernel_count"]',
+        ["kernel_count stands there twice"],
+    ),
+    "cases of the gate in single brackets": (
+        SMALL + '[gate.case]\nmatch = "*"',
+        ["'gate.case' is a table", "expected [[gate.case]] in double brackets"],
+    ),
+    "a case of the gate without a pattern": (
+        SMALL + "[[gate.case]]\nallow_missing = true",
+        ["[[gate.case]] 1: 'match' is missing", 'add match = "*/lstm/*"'],
+    ),
+    "key of a case of the gate": (
+        SMALL + '[[gate.case]]\nmatch = "*/lstm/*"\nallow_mising = true',
+        ["[[gate.case]] 1 (*/lstm/*): 'allow_mising' is unknown", "did you mean 'allow_missing'?"],
+    ),
+    "a case of the gate that is text": (SMALL + '[gate]\ncase = ["*"]', ['[[gate.case]] 1 is "*"', "expected a table"]),
+    "pattern at the top of the gate": (
+        SMALL + '[gate]\nmatch = "*"',
+        ["'gate.match' is unknown", "it belongs under [[gate.case]]"],
+    ),
     "pretrained as a table": (
         changed('name = "lstm"', 'name = "lstm"\npretrained = { path = "x" }'),
         ["[[architecture]] 1 (lstm): 'pretrained' is a table"],
@@ -359,7 +416,7 @@ def test_any_value_at_any_key_is_answered_in_our_words():
                 tables = tomllib.loads(SMALL)
                 innermost = {key: value}
                 for part in reversed(place):
-                    innermost = {part: [innermost] if part in ("task", "architecture") else innermost}
+                    innermost = {part: [innermost] if part in ("task", "architecture", "case") else innermost}
                 loaded = read({**tables, **innermost}, path=Path("x"), where="x", text="", options={})
                 assert loaded.content is None or not loaded.problems
                 for problem in loaded.problems:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.output import Format, FormatOption, show
-from bench.cli.planning import DeviceOption, FilterOption, ImportOption, SetOption, planned
+from bench.cli.planning import DeviceOption, FilterOption, ImportOption, ResultsOption, SetOption, planned
 
 if TYPE_CHECKING:
     from bench.architectures import Architecture
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List suites, architectures, tasks, workloads, cases or runs.", no_args_is_help=True)
 
 NameArgument = Annotated[str | None, typer.Argument(help="Show all about this one.", show_default=False)]
-ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 
 
 @app.command("suites")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,13 @@ ImportOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or cuda:N; the best there is if not given.")
 ]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="TIME", help="End the timing after 90s, 2m or 1h, at a round's end."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the order of trials and of made inputs.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with data sets of your own; also BENCH_DATA.")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 
 
 def planned(
@@ -34,8 +42,11 @@ def planned(
     device: str | None = None,
     overrides: Sequence[str] = (),
     imports: Sequence[str] = (),
+    threads: int | None = None,
 ) -> tuple[Suite, Plan]:
-    """Load a suite and resolve it for a device (the best there is, if none is named) and its physical cores.
+    """Load a suite and resolve it for a device (the best there is, if none is named).
+
+    `threads` holds where the suite sets none: as many as there are physical cores, if None.
 
     Raises:
         UsageError, SuiteError: there is no such suite, or something in it is wrong.
@@ -49,7 +60,7 @@ def planned(
     plan = resolve(
         loaded,
         device=device or "auto",
-        threads=cores(),
+        threads=threads or cores(),
         filter=filter,
         imports=imports,
     )

@@ -26,6 +26,10 @@ class ReportFormat(StrEnum):
     JSON = "json"
     PARQUET = "parquet"
     TRUST = "trust"
+    PYTEST_BENCHMARK = "pytest-benchmark"
+    GITHUB_ACTION_BENCHMARK = "github-action-benchmark"
+    GITHUB_ACTION_BENCHMARK_BIGGER = "github-action-benchmark-bigger"
+    BENCHER = "bencher"
 
 
 def report(
@@ -34,7 +38,8 @@ def report(
         typer.Argument(help="Path, run id, unique beginning of one, or latest.", show_default="latest"),
     ] = None,
     format: Annotated[
-        ReportFormat, typer.Option("--format", help="A page, the tidy table, or the trust record of every case.")
+        ReportFormat,
+        typer.Option("--format", help="A page, the tidy table, trust records, or a file for another tool."),
     ] = ReportFormat.HTML,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write; tables go to the screen if none is named.")

@@ -51,11 +51,14 @@ class Screen(AbstractContextManager["Screen"], Protocol):
         """Something was measured and stored."""
 
 
-def console() -> Console:
-    """Where people read: plain text, without a single escape code, unless it is a terminal of theirs."""
+def console(*, errors: bool = False) -> Console:
+    """Where people read: plain text, without a single escape code, unless it is a terminal of theirs.
+
+    `errors` is the stream for errors: for what people read while a program reads the other one.
+    """
     if is_plain():
-        return Console(force_terminal=False, color_system=None, highlight=False)
-    return Console(highlight=False)
+        return Console(force_terminal=False, color_system=None, highlight=False, stderr=errors)
+    return Console(highlight=False, stderr=errors)
 
 
 def is_plain() -> bool:
@@ -167,19 +170,20 @@ class LiveScreen:
         doing = [progress.phase] + ([place(progress.case)] if progress.case else []) + [progress.detail]
         return Group(
             Text(heading(self._folder), style="bold", no_wrap=True, overflow="ellipsis"),
-            _bar(progress, width),
+            bar(progress, width, _left(progress)),
             Text(" · ".join(part for part in doing if part), no_wrap=True, overflow="ellipsis"),
             Text(),
             *(shown(table, width) for table in tables),
         )
 
 
-def _bar(progress: Progress, width: int) -> RichTable:
+def bar(progress: Progress, width: int, left: str) -> RichTable:
+    """How far it is, drawn and in figures, and what is left in words."""
     total = max(progress.total, 1)
     words = f"{100 * progress.done // total:3d} %  {progress.done} of {progress.total} steps"
     line = RichTable.grid(padding=(0, 2, 0, 0))
-    bar = ProgressBar(total=total, completed=progress.done, width=max(10, min(40, width - 60)))
-    line.add_row(bar, Text(words), Text(_left(progress)))
+    drawn = ProgressBar(total=total, completed=progress.done, width=max(10, min(40, width - 60)))
+    line.add_row(drawn, Text(words), Text(left))
     return line
 
 

@@ -34,7 +34,8 @@ class Server:
         WorkerError: the server did not start, or has threads before its first fork.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bare: bool = False, python: str = sys.executable) -> None:
+        """Start it, bare as `bench.server.serve` has it; `python` may be of another environment with a bench of its own."""
         ours, theirs = socket.socketpair()
         self._channel = ours
         self._buffer = b""
@@ -43,12 +44,12 @@ class Server:
         self._log = Path(self._folder.name) / "child.log"
         with theirs, (Path(self._folder.name) / "server.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.server", str(theirs.fileno())],
+                [python, "-P", "-m", "bench.server", str(theirs.fileno()), *(["--bare"] if bare else [])],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=_environment(python),
             )
         try:
             ready = self._read(time.monotonic() + START_TIMEOUT_S)
@@ -163,8 +164,11 @@ def _observation(message: Mapping[str, Any]) -> Observation:
     return from_json(OBSERVATIONS[message["observation"]], message["document"])
 
 
-def _environment() -> dict[str, str]:
-    """Ours, with this very package first on the path, and without the thread that numpy's OpenBLAS starts on import."""
-    package = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(part for part in (package, os.environ.get("PYTHONPATH", "")) if part)
+def _environment(python: str) -> dict[str, str]:
+    """Without the thread that numpy's OpenBLAS starts on import; where it is our own interpreter, with this very package.
+
+    It stands before the folder one works in, which may hold a bench as well. Another environment has its own.
+    """
+    places = [str(Path(__file__).resolve().parents[2]), str(Path.cwd())] if python == sys.executable else []
+    path = os.pathsep.join(part for part in (*places, os.environ.get("PYTHONPATH", "")) if part)
     return {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}

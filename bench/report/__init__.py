@@ -1,11 +1,13 @@
-"""Runs, told: as a page, as Markdown, as the tidy table, as trust records. Drawing libraries load only when needed."""
+"""Runs, told: as a page, as Markdown, as the tidy table, for other tools. Drawing libraries load only when needed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from bench.codec import dumps
 from bench.frames import Runs, to_csv, to_json_text, to_parquet
+from bench.quantity import Better
 from bench.trust_record import trust_record
 
 
@@ -34,6 +36,24 @@ def _trust(runs: Runs) -> str:
     return "[\n" + ",\n".join(records) + "\n]\n"
 
 
+def _pytest_benchmark(runs: Runs) -> str:
+    from bench.report import exports, pytest_benchmark
+
+    return pytest_benchmark.render(*exports.single(runs, "pytest-benchmark"))
+
+
+def _github_benchmark(better: Better, runs: Runs) -> str:
+    from bench.report import exports
+
+    return exports.github_benchmark(exports.of_run(*exports.single(runs, "github-action-benchmark")), better)
+
+
+def _bencher(runs: Runs) -> str:
+    from bench.report import exports
+
+    return exports.bencher(exports.of_run(*exports.single(runs, "bencher")))
+
+
 FORMATS: Mapping[str, Callable[[Runs], str | bytes]] = {
     "html": render,
     "markdown": _markdown,
@@ -41,5 +61,9 @@ FORMATS: Mapping[str, Callable[[Runs], str | bytes]] = {
     "json": to_json_text,
     "parquet": to_parquet,
     "trust": _trust,
+    "pytest-benchmark": _pytest_benchmark,
+    "github-action-benchmark": partial(_github_benchmark, Better.LOWER),
+    "github-action-benchmark-bigger": partial(_github_benchmark, Better.HIGHER),
+    "bencher": _bencher,
 }
 """Every format that runs can be told in, by the name it has on the command line."""

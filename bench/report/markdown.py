@@ -21,41 +21,42 @@ def render(runs: Runs) -> str:
 
 def _run(view: views.View) -> Iterator[str]:
     run = view.run
-    yield f"## {_text(run.plan.suite)}"
+    yield f"## {escaped(run.plan.suite)}"
     yield ""
     commit = f", commit {run.commit[:10]}{' with changes' if run.dirty else ''}" if run.commit else ""
-    yield _text(f"{run.machine.name}, {run.created}{commit}, bench {run.bench_version}")
+    yield escaped(f"{run.machine.name}, {run.created}{commit}, bench {run.bench_version}")
     yield ""
     for note in summary.notes(view):
-        yield f"> {_text(note)}"
+        yield f"> {escaped(note)}"
         yield ""
     for task in view.tasks:
         yield from _table(league_of(view, task))
         if words := doubts.left_out_words(doubts.records_of(view, task).values()):
-            yield f"{_text(words)}."
+            yield f"{escaped(words)}."
             yield ""
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield f"### {_text(table.title)}"
+    yield f"### {escaped(table.title)}"
     yield ""
-    yield f"| | {' | '.join(_text(column.title) for column in table.columns)} |"
+    yield f"| | {' | '.join(escaped(column.title) for column in table.columns)} |"
     yield f"|:--|{''.join(':--|' if column.title == 'marks' else '--:|' for column in table.columns)}"
     for row in table.rows:
-        yield f"| {_text(row.label)} | {' | '.join(_cell(cell) for cell in row.cells)} |"
+        yield f"| {escaped(row.label)} | {' | '.join(_cell(cell) for cell in row.cells)} |"
     yield ""
     if any(cell.best for row in table.rows for cell in row.cells):
-        yield f"{_text(table.note)} Bold: the best, and what cannot be told apart from it."
+        yield f"{escaped(table.note)} Bold: the best, and what cannot be told apart from it."
     else:
-        yield _text(table.note)
+        yield escaped(table.note)
     yield ""
 
 
 def _cell(cell: Cell) -> str:
-    text = f"**{_text(cell.text)}**" if cell.best else _text(cell.text)
-    detail = _text(cell.detail)
+    text = f"**{escaped(cell.text)}**" if cell.best else escaped(cell.text)
+    detail = escaped(cell.detail)
     return f"{text} {detail if detail.startswith('±') else f'({detail})'}" if detail else text
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text in one line that shows as it is written, in a cell too."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
