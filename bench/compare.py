@@ -150,6 +150,8 @@ def _exact(base: CaseResult, head: CaseResult, gate: Gate, design: Design) -> It
             threshold *= design.widen
         limit = max(threshold * old, kind.resolution)
         verdict, reason = (Verdict.MISSING, Reason.NO_VALUE) if new is None else _beyond(new - old, limit)
+        if new is not None and verdict is Verdict.UNCHANGED and abs(new - old) > threshold * old:
+            reason = Reason.BELOW_RESOLUTION
         made = Comparison(
             case_id=head.case.id,
             metric=name,

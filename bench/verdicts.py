@@ -35,6 +35,7 @@ class Reason(StrEnum):
     CONVERGES_NOW = "converges_now"
     WITHIN_THRESHOLD = "within_threshold"
     EQUAL = "equal"
+    BELOW_RESOLUTION = "below_resolution"
     WIDE_INTERVAL = "wide_interval"
     NOT_CONFIRMED = "not_confirmed"
     MEDIAN_DISAGREES = "median_disagrees"
@@ -60,6 +61,7 @@ WORDS = {
     Reason.CONVERGES_NOW: "training no longer diverges",
     Reason.WITHIN_THRESHOLD: "the whole interval lies within the threshold",
     Reason.EQUAL: "equal",
+    Reason.BELOW_RESOLUTION: "too small to be told from how the kernel counts pages",
     Reason.WIDE_INTERVAL: "the interval reaches beyond the threshold",
     Reason.NOT_CONFIRMED: "fresh measurements did not find it again",
     Reason.MEDIAN_DISAGREES: "p10 and median point in opposite directions",
