@@ -143,7 +143,7 @@ def _mapping_reader(hint: Any) -> Reader:
     def read(value: Any, where: str) -> dict[str, Any]:
         _expect(value, dict, where)
         kinds = set(map(type, value.values()))
-        if kinds <= as_they_are:
+        if hint is Any or kinds <= as_they_are:
             return dict(value)
         if hint is float and kinds <= _NUMBERS:
             return dict(zip(value, map(float, value.values()), strict=True))

@@ -39,7 +39,7 @@ def observed(
     trials: int = 5,
     confirming: int = 0,
     parameters: int = 1000,
-    memory: float = 1e6,
+    memory: float = 4e7,
     operators: float = 40.0,
     scores: Sequence[float] = (0.8, 0.81, 0.79, 0.8, 0.805),
     seeds: int = 0,

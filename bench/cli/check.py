@@ -173,7 +173,8 @@ def _plan(plan: Plan, base: RunFolder, *, exact: bool) -> Plan:
     if exact:
         # the passes in which something is counted that does not depend on the machine
         passes = (PassKind.MEMORY, PassKind.COST)
-        plan = replace(plan, seeds=(), measure=replace(plan.measure, passes=passes, limits=False))
+        measure = replace(plan.measure, passes=passes, limits=False, min_rounds=0, max_rounds=0)
+        plan = replace(plan, seeds=(), measure=measure)
     if has_fits(base):
         first = max(base.run.plan.seeds, default=-1) + 1
         return replace(plan, seeds=tuple(range(first, first + len(plan.seeds))))
