@@ -153,7 +153,7 @@ WITHIN = (Verdict.UNCHANGED, Reason.WITHIN_THRESHOLD)
         ("peak_rss_bytes", 1e8, 1.03e8, WITHIN),
         ("peak_rss_bytes", 1e8, 1.05e8, WORSE),
         # of a small model the kernel cannot tell
-        ("peak_rss_bytes", 4e5, 9e5, WITHIN),
+        ("peak_rss_bytes", 4e5, 9e5, (Verdict.UNCHANGED, Reason.BELOW_RESOLUTION)),
         ("peak_rss_bytes", 4e5, 1e6, WORSE),
     ],
 )
@@ -407,6 +407,11 @@ def timed(base: CaseResult, head: CaseResult, design: Design = AB) -> Comparison
     return judged(base, head, design)[TIME]
 
 
+def _one(found: Comparison | None) -> Comparison:
+    assert found is not None
+    return found
+
+
 WAYS: Mapping[Reason, Callable[[], Comparison]] = {
     Reason.CONFIRMED: lambda: timed(*pair(around(0.05), again=around(0.05))),
     Reason.BEYOND_DRIFT: lambda: timed(arm(NOISE), arm(around(0.2)), CHECK),
@@ -417,6 +422,7 @@ WAYS: Mapping[Reason, Callable[[], Comparison]] = {
     Reason.CONVERGES_NOW: lambda: judged(ended(DIVERGED), ended(OK))[""],
     Reason.WITHIN_THRESHOLD: lambda: timed(*pair(around(0.0))),
     Reason.EQUAL: lambda: judged(ended(OOM), ended(OOM))[""],
+    Reason.BELOW_RESOLUTION: lambda: _one(exact("peak_rss_bytes", 4e5, 6e5)),
     Reason.WIDE_INTERVAL: lambda: timed(*pair([20 * noise for noise in NOISE])),
     Reason.NOT_CONFIRMED: lambda: timed(*pair(around(0.05), again=around(0.0))),
     Reason.MEDIAN_DISAGREES: lambda: timed(arm([0.0] * 10, medians=[0.5] * 10), arm(around(0.1), medians=[0.4] * 10)),
