@@ -175,7 +175,7 @@ def test_an_environment_and_a_revision_cannot_be_compared(
 # ── real sessions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @on_linux
 def test_a_real_slowdown_is_red_the_same_code_is_not_and_all_of_it_is_kept(project: Path) -> None:
     done = bench(project, "ab", "HEAD~1", "HEAD", "own.toml", "--format", "json")
@@ -204,7 +204,7 @@ def test_a_real_slowdown_is_red_the_same_code_is_not_and_all_of_it_is_kept(proje
     assert commands[name] == f"bench ab 'HEAD~1' HEAD own.toml --format json --filter {name}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @on_linux
 def test_the_working_tree_is_compared_with_what_is_not_committed(project: Path) -> None:
     write(project, {"models/same.py": "from fresh import Same\n", "models/fresh.py": net("Same", 16)})
@@ -215,7 +215,7 @@ def test_the_working_tree_is_compared_with_what_is_not_committed(project: Path) 
     assert open_run(session / "head").run.dirty
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @on_linux
 def test_a_checkout_of_bench_itself_is_measured_by_the_bench_that_runs(tmp_path: Path) -> None:
     top = new_repository(tmp_path / "bench")
@@ -240,7 +240,7 @@ def test_a_checkout_of_bench_itself_is_measured_by_the_bench_that_runs(tmp_path:
     assert found["mlp", "parameters"]["verdict"] == "unchanged"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @on_linux
 def test_two_settings_of_one_revision_are_paired_by_their_place(project: Path) -> None:
     done = bench(
@@ -263,7 +263,7 @@ def test_two_settings_of_one_revision_are_paired_by_their_place(project: Path) -
     assert found["same", "parameters"]["head"] > 100 * found["same", "parameters"]["base"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @on_linux
 def test_two_environments_are_measured_each_with_its_own_interpreter(project: Path) -> None:
     for name in ("one", "two"):

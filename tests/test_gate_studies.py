@@ -438,7 +438,7 @@ def test_a_recording_goes_on_on_the_same_machine_with_the_same_slowdowns_alone(t
 pytestmark_real = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytestmark_real
 def test_a_real_recording_can_be_stopped_and_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -462,7 +462,7 @@ def test_a_real_recording_can_be_stopped_and_gone_on_with(
     assert json.loads((tmp_path / "recording.json").read_text())["machine"]["hard"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytestmark_real
 def test_extra_work_slows_a_real_model_by_about_as_much_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -479,7 +479,7 @@ def test_extra_work_slows_a_real_model_by_about_as_much_as_asked(
 # ── accuracy ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_broken_padding_mask_is_found_and_mending_it_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

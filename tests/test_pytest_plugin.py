@@ -521,7 +521,7 @@ class MyNet(nn.Module):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_with_workers_a_model_that_does_more_work_fails_its_test(place: Path) -> None:
     """A baseline, then a model that computes everything ten times."""
     (place / "models.py").write_text(MODEL)
