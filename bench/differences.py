@@ -13,7 +13,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.observations import CaseResult, Trial
-from bench.stats import Difference, paired, quantiles, spread, welch
+from bench.stats import Difference, paired, quantile, quantiles, spread, welch
 from bench.trust import disturbance, good_trials
 
 PAIRS_MARGIN = math.log1p(0.01)
@@ -22,43 +22,60 @@ STORED_MARGIN = 0.10
 STORED_SPREADS = 3.0
 
 
+class _Taken(NamedTuple):
+    """Logs of the seconds of one trial, and whether outside evidence speaks against it."""
+
+    trial: Trial
+    p10: float
+    median: float
+    disturbed: bool
+
+
+_Arms = tuple[Sequence[_Taken], Sequence[_Taken]]
+_Compared = Callable[[Sequence[float], Sequence[float]], Difference | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
     """The time of one case in both arms; differences are of logs, above 0 where the second arm is slower.
 
     Attributes:
         p10: what is judged.
-        median, p90: for people, where they say otherwise.
         of_all: p10 with the disturbed trials.
         margin: log of the change that must be exceeded beyond doubt.
         base, head: medians over trials of the trial medians, in seconds.
+        arms: the trials that were compared, and how.
     """
 
     p10: Difference
-    median: Difference
-    p90: Difference
     of_all: Difference
     margin: float
     base: float
     head: float
+    arms: _Arms
+    compared: _Compared
+
+    # asked for where a case is flagged, so in few of many
+
+    @property
+    def median(self) -> Difference:
+        """As p10, of the medians: where it points the other way, neither decides."""
+        return self._apart(lambda taken: taken.median)
+
+    @property
+    def p90(self) -> Difference:
+        """As p10, of the 90th percentiles: for people, where p10 and median disagree."""
+        return self._apart(lambda taken: math.log(quantile(taken.trial.samples_s, 0.9)))
+
+    def _apart(self, of: Callable[[_Taken], float]) -> Difference:
+        found = self.compared(*([of(taken) for taken in arm] for arm in self.arms))
+        assert found is not None  # there are trials enough: their p10 was compared
+        return found
 
     @property
     def rejection_matters(self) -> bool:
         """Whether leaving disturbed trials out moves the answer by more than the margin."""
         return abs(self.p10.mean - self.of_all.mean) > self.margin
-
-
-class _Taken(NamedTuple):
-    """Logs of the seconds of one trial, and whether outside evidence speaks against it."""
-
-    p10: float
-    median: float
-    p90: float
-    disturbed: bool
-
-
-_Arms = tuple[Sequence[_Taken], Sequence[_Taken]]
-_Compared = Callable[[Sequence[float], Sequence[float]], Difference | None]
 
 
 def taken_in_pairs(base: CaseResult, head: CaseResult, *, confirming: bool = False) -> Times | None:
@@ -84,8 +101,8 @@ def _phase(result: CaseResult, confirming: bool) -> list[Trial]:
 
 
 def _taken(trial: Trial, result: CaseResult) -> _Taken:
-    p10, middle, p90 = quantiles(trial.samples_s, 0.1, 0.5, 0.9)
-    return _Taken(math.log(p10), math.log(middle), math.log(p90), disturbance(trial, result.case) is not None)
+    p10, middle = quantiles(trial.samples_s, 0.1, 0.5)
+    return _Taken(trial, math.log(p10), math.log(middle), disturbance(trial, result.case) is not None)
 
 
 def _calm(arm: list[_Taken]) -> list[_Taken]:
@@ -105,11 +122,9 @@ def _drift(arm: Sequence[_Taken]) -> float:
 
 def _times(used: _Arms, every: _Arms, compared: _Compared, margin: float) -> Times | None:
     p10 = compared(*([taken.p10 for taken in arm] for arm in used))
-    middle = compared(*([taken.median for taken in arm] for arm in used))
-    p90 = compared(*([taken.p90 for taken in arm] for arm in used))
     all_used = used[0] is every[0] and used[1] is every[1]
     of_all = p10 if all_used else compared(*([taken.p10 for taken in arm] for arm in every))
-    if p10 is None or middle is None or p90 is None or of_all is None:
+    if p10 is None or of_all is None:
         return None
     base, head = (math.exp(median(taken.median for taken in arm)) for arm in used)
-    return Times(p10=p10, median=middle, p90=p90, of_all=of_all, margin=margin, base=base, head=head)
+    return Times(p10=p10, of_all=of_all, margin=margin, base=base, head=head, arms=used, compared=compared)

@@ -161,6 +161,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], type[BenchError], str]] = {
         "line 1: is damaged",
     ),
     "a torn last line": (lambda path: _last_line(path, lambda line: line[:-5]), StoreError, "is cut off"),
+    "half a line after the last": (lambda path: _last_line(path, lambda line: line + '{"k'), StoreError, "is cut off"),
     "no last line": (lambda path: _last_line(path, lambda _: ""), StoreError, "is cut off"),
     "no lines": (lambda path: (path / "cases.jsonl").unlink(), StoreError, "is cut off"),
     "no run": (lambda path: (path / "run.json").unlink(), StoreError, r"has no run\.json"),

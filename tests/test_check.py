@@ -58,15 +58,21 @@ def leave(*arguments: str) -> int:
     return int(exit_info.value.code or 0)
 
 
-def save(answer: Answer = lambda _: None, *, filter: str | None = "inference", name: str = "main") -> RunFolder:
-    """Measure the suite as `bench run` does and save it as a baseline."""
+def save(
+    answer: Answer = lambda _: None,
+    *,
+    filter: str | None = "inference",
+    seed: int = 0,
+    server: ScriptedServer | None = None,
+) -> RunFolder:
+    """Measure the suite as `bench run` does and save it as the baseline `main`."""
     loaded, plan = planned("one.toml", filter=filter)
-    folder = store.create(Path("results"), new_run(loaded, plan, 0))
-    for event in measure(folder.run, [], folder.path, start_server=ScriptedServer(answer)):
+    folder = store.create(Path("results"), new_run(loaded, plan, seed))
+    for event in measure(folder.run, [], folder.path, start_server=server or ScriptedServer(answer)):
         if not isinstance(event, Progress):
             folder.append(event)
     folder.close()
-    baseline.save(Path("results"), name, folder)
+    baseline.save(Path("results"), "main", folder)
     return folder
 
 
@@ -134,6 +140,16 @@ def test_the_same_code_is_unchanged_with_the_baselines_calibration(serve: Callab
     assert {(job.iterations, job.samples) for job in trials} == {(33, 12)}
     assert not any(one.confirming for one in newest().observations if isinstance(one, Trial))
     assert newest().complete
+
+
+@pytest.mark.parametrize(("more", "alike"), [([], True), (["--seed", "3"], False)])
+def test_both_sides_see_the_same_inputs(serve: Callable[..., ScriptedServer], more: list[str], alike: bool) -> None:
+    before = ScriptedServer()
+    save(seed=7, server=before)
+    now = serve()
+    assert leave("check", "one.toml", "--baseline", "main", *more) == ExitCode.OK
+    seeds = [{job.seed for job in server.jobs if job.kind is JobKind.TRIAL} for server in (before, now)]
+    assert (seeds[0] == seeds[1]) is alike
 
 
 def test_what_is_slower_is_measured_afresh_from_fresh_servers_and_then_red(
@@ -268,6 +284,17 @@ def test_exact_counts_in_seconds_against_the_baseline_of_any_machine(
     assert newest().complete
     if elsewhere:
         assert leave("check", "one.toml", "--baseline", "main") == ExitCode.NOT_COMPARABLE
+
+
+def test_a_suite_that_sets_no_threads_makes_the_same_cases_on_a_machine_of_other_cores(
+    serve: Callable[..., ScriptedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("bench.probes.machine.cores", lambda: 48)
+        save()
+    server = serve()
+    assert leave("check", "one.toml", "--baseline", "main", "--exact") == ExitCode.OK
+    assert {job.case.threads for job in server.jobs} == {48}
 
 
 def test_a_model_that_can_no_longer_be_checked_is_no_green_either(serve: Callable[..., ScriptedServer]) -> None:

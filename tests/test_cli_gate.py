@@ -18,6 +18,7 @@ from bench.codec import dumps
 from bench.errors import ExitCode
 from bench.observations import Observation, Trial
 from bench.records import METHOD_VERSION, SCHEMA_VERSION, Case, Gate, GateRule, Machine, Outcome
+from benchmarks.gate.big_check import whole_s, write
 
 BASE, HEAD = "20260101T000000Z-made-a", "20260102T000000Z-made-b"
 LSTM, GRU = speed("lstm"), speed("gru")
@@ -82,6 +83,14 @@ def test_accuracy_is_judged_over_other_seeds(by: float, expected: ExitCode) -> N
     scores = [0.8 + by, 0.803 + by, 0.799 + by, 0.801 + by, 0.8 + by]
     both(observed(case, scores=[0.8, 0.801, 0.799, 0.802, 0.8]), observed(case, scores=scores, seeds=5), case)
     assert check() == expected
+
+
+def test_fits_are_not_judged_where_the_baseline_has_none_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    results, fit = Path("results"), trained()
+    baseline.save(results, "main", stored(results, observed(LSTM), LSTM, name=BASE))
+    stored(results, [*observed(LSTM), *observed(fit)], LSTM, fit, name=HEAD)
+    assert check() == ExitCode.OK
+    assert "training to accuracy is not judged" in capsys.readouterr().out
 
 
 def test_trials_that_confirm_are_no_part_of_a_baseline() -> None:
@@ -245,6 +254,24 @@ def test_each_row_tells_the_command_that_measures_it_again(capsys: pytest.Captur
     both(observed(LSTM), observed(LSTM, operators=41.0), command="bench run mine.toml --junit old.xml --filter l")
     assert check() == ExitCode.REGRESSED
     assert f"bench run mine.toml --filter {LSTM.id}\n" in capsys.readouterr().out
+
+
+def test_the_sides_of_an_ab_session_are_compared_in_pairs_and_with_their_controls(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arm, seconds in (("base", 0.002), ("head", 0.0022), ("control-base", 0.002), ("control", 0.002)):
+        stored(Path("results/session"), observed(LSTM, seconds=seconds, trials=10, confirming=10), LSTM, name=arm)
+    assert leave("compare", "session/base", "session/head", "--format", "json") == ExitCode.OK
+    told = json.loads(capsys.readouterr().out)
+    (time,) = (one for one in told["comparisons"] if one["metric"] == "latency_s")
+    assert (time["verdict"], time["reason"], time["count"]) == ("regressed", "confirmed", 10)
+    assert [one["failed"] for one in told["controls"]] == [False]
+
+
+def test_the_script_that_times_a_check_of_many_cases_runs_in_small(place: Path) -> None:
+    wall_s, processor_s = whole_s(place, write(place, 20))
+    assert processor_s > 0
+    assert wall_s > 0
 
 
 def test_baselines_are_saved_listed_shown_and_removed(capsys: pytest.CaptureFixture[str]) -> None:

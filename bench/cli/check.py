@@ -87,7 +87,11 @@ def check(
         given = [name for name, value in (shapes | {"--seed": seed, "--data": data}).items() if value is not None]
         if given:
             raise UsageError(f"{given[0]}: a stored run is judged as it was measured; leave it out, or leave out --run")
-        raise typer.Exit(_stored(results, run, baseline, outputs, filter, exact=exact))
+        from bench.store import without_collector
+
+        with without_collector():
+            code = _stored(results, run, baseline, outputs, filter, exact=exact)
+        raise typer.Exit(int(code))
     use_data(data)
     expect_writable(results, "--results")
     base = _baseline(results, baseline, _here(), exact=exact)
@@ -103,16 +107,15 @@ def check(
     raise typer.Exit(int(code))
 
 
-def _stored(results: Path, reference: str, name: str, outputs: Outputs, filter: str | None, *, exact: bool) -> int:
-    """Judge a stored run; the exit code."""
+def _stored(results: Path, reference: str, name: str, outputs: Outputs, filter: str | None, *, exact: bool) -> ExitCode:
+    """Judge a stored run and tell it."""
     from bench import store
 
-    with store.without_collector():
-        head = store.open_run(store.find(results, reference))
-        base = _baseline(results, name, head.run.machine, exact=exact)
-        confirms = not exact and _was_confirmed(base, head, filter)
-        design = design_of(base.run, head.run, exact=exact, confirms=confirms)
-        return int(tell(judged(base, head, design, name=name, filter=filter), outputs))
+    head = store.open_run(store.find(results, reference))
+    base = _baseline(results, name, head.run.machine, exact=exact)
+    confirms = not exact and _was_confirmed(base, head, filter)
+    design = design_of(base.run, head.run, exact=exact, confirms=confirms)
+    return tell(judged(base, head, design, name=name, filter=filter), outputs)
 
 
 def _baseline(results: Path, name: str, machine: Machine, *, exact: bool) -> RunFolder:
