@@ -293,6 +293,8 @@ def test_an_interrupted_session_is_judged_as_it_stands_and_leaves_no_worktree(
         text=True,
         cwd=project,
         env={**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+        # as it is in a terminal, also where the tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("round 2"):
