@@ -6,16 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.text import Text
 
 from bench.ab import Told, aligned
 from bench.cli.output import table
-from bench.cli.screen import DRAWING_SHARE, REDRAW_S, bar, console, is_plain, place
+from bench.cli.screen import Drawn, bar, console, is_plain, place
 from bench.differences import taken_in_pairs
 from bench.lanes import Arm
 from bench.progress import Progress
@@ -87,39 +85,21 @@ class PlainScreen:
         self._output.print(Text(line), soft_wrap=True)
 
 
-class LiveScreen:
+class LiveScreen(Drawn):
     """Progress, the case in work, and how far apart the arms of each case are so far."""
 
     def __init__(
         self, title: str, folders: Folders, output: Console, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._title, self._folders, self._output, self._now = title, folders, output, now
-        self._live = Live(console=output, auto_refresh=False, transient=True, vertical_overflow="crop")
-        self._next_s = 0.0
-        self._phase = ""
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the view away; the judgement takes its place."""
-        self._live.stop()
+        super().__init__(output, now)
+        self._title, self._folders = title, folders
 
     def observed(self, told: Told) -> None:
         """Wait: what comes next is told first."""
 
     def progress(self, progress: Progress) -> None:
-        """Draw, unless that was done a moment ago."""
-        began = self._now()
-        if began < self._next_s and progress.phase == self._phase:
-            return
-        self._phase = progress.phase
-        self._live.update(self.view(progress), refresh=True)
-        done = self._now()
-        self._next_s = done + max(REDRAW_S, DRAWING_SHARE * (done - began))
+        """Draw what is about to be done."""
+        self.draw(progress.phase, lambda: self.view(progress))
 
     def view(self, progress: Progress) -> Group:
         """The whole view as it stands."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table as RichTable
@@ -130,11 +130,11 @@ def fit_words(fit: Fit) -> str:
     return f"{which}: {scores}{took}"
 
 
-class LiveScreen:
-    """Progress, the case in work, and the league table filling."""
+class Drawn:
+    """What is drawn and drawn again: without a thread, and never so often that it takes more than a twentieth of the time."""
 
-    def __init__(self, folder: RunFolder, output: Console, now: Callable[[], float] = time.monotonic) -> None:
-        self._folder, self._output, self._now = folder, output, now
+    def __init__(self, output: Console, now: Callable[[], float]) -> None:
+        self._output, self._now = output, now
         self._live = Live(console=output, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._next_s = 0.0
         self._phase = ""
@@ -146,22 +146,34 @@ class LiveScreen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the view away; the summary takes its place."""
+        """Take the view away; what came of it takes its place."""
         self._live.stop()
+
+    def draw(self, phase: str, view: Callable[[], RenderableType], every_s: float = REDRAW_S) -> None:
+        """Draw, unless that was done a moment ago in the same phase."""
+        began = self._now()
+        if began < self._next_s and phase == self._phase:
+            return
+        self._phase = phase
+        self._live.update(view(), refresh=True)
+        done = self._now()
+        self._next_s = done + max(every_s, DRAWING_SHARE * (done - began))
+
+
+class LiveScreen(Drawn):
+    """Progress, the case in work, and the league table filling."""
+
+    def __init__(self, folder: RunFolder, output: Console, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(output, now)
+        self._folder = folder
 
     def observed(self, observation: Observation) -> None:
         """Wait: the runner says next what it does with it."""
 
     def progress(self, progress: Progress) -> None:
-        """Draw, unless that was done a moment ago."""
-        began = self._now()
-        if began < self._next_s and progress.phase == self._phase:
-            return
-        self._phase = progress.phase
-        self._live.update(self.view(progress), refresh=True)
-        done = self._now()
+        """Draw what is about to be done."""
         fitting = progress.case is not None and progress.case.fit is not None
-        self._next_s = done + max(FIT_REDRAW_S if fitting else REDRAW_S, DRAWING_SHARE * (done - began))
+        self.draw(progress.phase, lambda: self.view(progress), FIT_REDRAW_S if fitting else REDRAW_S)
 
     def view(self, progress: Progress) -> Group:
         """The whole view as it stands."""
