@@ -124,6 +124,15 @@ def welch(base: Sequence[float], head: Sequence[float]) -> Difference | None:
     return Difference(mean=high - low, error=math.sqrt(together), freedom=freedom, count=count)
 
 
+def pooled(base: Sequence[float], head: Sequence[float]) -> Difference:
+    """The mean of `head` less that of `base`, of equal spread (Student 1908); each side has two values or more."""
+    (low, first), (high, second) = _moments(base), _moments(head)
+    freedom = len(base) + len(head) - 2
+    variance = ((len(base) - 1) * first + (len(head) - 1) * second) / freedom
+    error = math.sqrt(variance * (1 / len(base) + 1 / len(head)))
+    return Difference(mean=high - low, error=error, freedom=freedom, count=min(len(base), len(head)))
+
+
 def _moments(values: Sequence[float]) -> tuple[float, float]:
     # not numpy, whose calls cost more than the sums over the few values of a case
     mean = math.fsum(values) / len(values)

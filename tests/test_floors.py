@@ -25,7 +25,7 @@ FLOORS = [
     {"passes"},
     {"worker", "server", "executors", "runner", "selftest", "lanes", "environments", "ab"},
     {"store", "baseline"},
-    {"frames", "report"},
+    {"frames", "history", "report"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 WITH_TORCH = {"batch", "architectures", "tasks", "workloads", "contracts", "choices", "matrix", "plan", "probes"}

@@ -16,6 +16,7 @@ from bench.stats import (
     mean_t_estimate,
     paired,
     pairs_needed,
+    pooled,
     quantile,
     relative_half_width,
     smallest_seen,
@@ -102,6 +103,15 @@ def test_a_paired_difference_equals_scipys(margin: float) -> None:
     expected = scipy.stats.ttest_1samp(HEAD, margin, alternative="greater")
     assert found.p_above(margin) == pytest.approx(expected.pvalue)
     assert (found.count, found.freedom) == (3, 2)
+
+
+@pytest.mark.parametrize(("base", "head"), [(BASE, HEAD), (HEAD, BASE)])
+def test_a_pooled_difference_equals_scipys(base: list[float], head: list[float]) -> None:
+    found, expected = pooled(base, head), scipy.stats.ttest_ind(head, base, alternative="greater")
+    assert found.p_above(0.0) == pytest.approx(expected.pvalue)
+    interval = scipy.stats.ttest_ind(head, base).confidence_interval(0.95)
+    assert found.mean + found.half_width() == pytest.approx(interval.high)
+    assert (found.count, found.freedom) == (3, 6)
 
 
 @pytest.mark.parametrize("margin", [-0.01, 0.0, 0.02, 0.05])

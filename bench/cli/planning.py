@@ -33,6 +33,7 @@ BudgetOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the order of trials and of made inputs.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with data sets of your own; also BENCH_DATA.")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+ReportsOption = Annotated[Path, typer.Option("--reports", help="Folder for the page.")]
 
 
 def planned(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.planning import ReportsOption, ResultsOption
 from bench.errors import BenchError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write; tables go to the screen if none is named.")
     ] = None,
-    results: Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")] = Path("results"),
-    reports: Annotated[Path, typer.Option("--reports", help="Folder for the page.")] = Path("reports"),
+    results: ResultsOption = Path("results"),
+    reports: ReportsOption = Path("reports"),
 ) -> None:
     """Tell about stored runs, several side by side."""
     from bench import store
