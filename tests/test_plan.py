@@ -96,7 +96,7 @@ def test_quick_is_what_the_issue_asks_for():
     assert len(timed) == len(names) * 2 * 2 * 2
     assert {(case.sequence_length, case.batch_size) for case in timed} == {(64, 1), (64, 32), (256, 1), (256, 32)}
     assert {case.workload for case in timed} == {"inference", "training"}
-    assert (plan.measure.budget_s, plan.measure.min_rounds, plan.measure.target) == (150, 3, 0.05)
+    assert (plan.measure.budget_s, plan.measure.min_rounds, plan.measure.target) == (240, 5, 0.05)
     assert all((case.sequence_length, case.fit.train_items, case.fit.epochs) == (128, 2000, 2) for case in fits)
     assert plan.seeds == (0,)
     assert plan.folds == {}
