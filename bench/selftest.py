@@ -16,7 +16,7 @@ from bench.jobs import Job, JobKind
 from bench.observations import Pilot, Trial
 from bench.records import Case, Measure, Outcome, Variant
 from bench.runner import Executor, StartServer, local_server
-from bench.stats import paired, quantile, wilson
+from bench.stats import Difference, paired, quantile, wilson
 
 CASE = Case(
     id="selftest/lstm/inference",
@@ -75,9 +75,14 @@ class Rate:
 
 def is_slower(log_ratios: Sequence[float]) -> bool:
     """Whether the second arm is called slower: one-sided t test over pairs against the margin, and beyond the threshold."""
-    found = paired(log_ratios)
-    assert found is not None
+    found = _difference(log_ratios)
     return found.mean > math.log1p(THRESHOLD) and found.p_above(math.log1p(MARGIN)) < LEVEL
+
+
+def _difference(log_ratios: Sequence[float]) -> Difference:
+    found = paired(log_ratios)
+    assert found is not None  # a comparison has two pairs at least
+    return found
 
 
 def rates(pairs: Sequence[Pair], pairs_each: int) -> tuple[Rate, ...]:
@@ -95,7 +100,7 @@ def _rate(slowdown: float, comparisons: Sequence[Sequence[Pair]]) -> Rate:
     if not comparisons:
         return Rate(slowdown=slowdown, flagged=0, comparisons=0)
     low, high = wilson(flagged, len(comparisons))
-    change = math.expm1(fmean(fmean(each) for each in log_ratios))
+    change = math.expm1(fmean(_difference(each).mean for each in log_ratios))
     return Rate(slowdown=slowdown, flagged=flagged, comparisons=len(comparisons), low=low, high=high, change=change)
 
 

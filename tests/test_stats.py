@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -105,6 +106,28 @@ def test_a_paired_difference_equals_scipys(margin: float) -> None:
     assert (found.count, found.freedom) == (3, 2)
 
 
+@pytest.mark.parametrize("count", [5, 10, 20, 30])
+def test_pairs_are_judged_by_their_trimmed_mean_as_scipy_has_it(count: int) -> None:
+    values = np.random.default_rng(count).standard_t(2, count)
+    found = paired(values.tolist())
+    assert found is not None
+    interval = scipy.stats.mstats.trimmed_mean_ci(values, limits=(0.2, 0.2), alpha=0.01)
+    half = found.half_width(0.99)
+    assert (found.mean - half, found.mean + half) == pytest.approx(tuple(interval))
+    assert (found.count, found.freedom) == (count, count * 0.6 - 1)
+
+
+def test_a_fifth_of_the_pairs_may_lie_anywhere_on_either_side() -> None:
+    calm = [0.050, 0.051, 0.049, 0.052, 0.048, 0.050, 0.051, 0.049]
+    near, far = paired([*calm, 0.053, 0.053]), paired([*calm, 0.9, 3.0])
+    assert near is not None
+    assert far is not None
+    # what is beyond the outermost that is kept may be anything
+    assert far.mean == pytest.approx(near.mean, abs=0.001)
+    assert far.p_above(0.01) < 1e-5
+    assert scipy.stats.ttest_1samp([*calm, 0.9, 3.0], 0.01, alternative="greater").pvalue > 0.05
+
+
 @pytest.mark.parametrize(("base", "head"), [(BASE, HEAD), (HEAD, BASE)])
 def test_a_pooled_difference_equals_scipys(base: list[float], head: list[float]) -> None:
     found, expected = pooled(base, head), scipy.stats.ttest_ind(head, base, alternative="greater")
@@ -194,11 +217,16 @@ def test_holm_by_hand() -> None:
 DRAWS = 40_000
 
 
-def called(effect: float, spread: float, pairs: int, *, margin: float, threshold: float, level: float) -> float:
-    """The share of made comparisons in which an effect is called one."""
-    values = np.random.default_rng(pairs).normal(effect, spread, size=(DRAWS, pairs))
-    means, errors = values.mean(axis=1), values.std(axis=1, ddof=1) / math.sqrt(pairs)
-    ps = scipy.stats.t.sf((means - margin) / errors, pairs - 1)
+def called(
+    effect: float, spread: float, pairs: int, *, margin: float, threshold: float, level: float, cut: int = 0
+) -> float:
+    """The share of made comparisons in which an effect is called one, the outermost `cut` on either side left out."""
+    values = np.sort(np.random.default_rng(pairs).normal(effect, spread, size=(DRAWS, pairs)))
+    kept = pairs - 2 * cut
+    means = values[:, cut : pairs - cut].mean(axis=1)
+    winsorized = np.clip(values, values[:, [cut]], values[:, [pairs - cut - 1]])
+    errors = winsorized.std(axis=1, ddof=1) * math.sqrt(pairs) / kept
+    ps = scipy.stats.t.sf((means - margin) / errors, kept - 1)
     return float(np.mean((ps < level) & (means > threshold)))
 
 
@@ -219,11 +247,15 @@ def test_the_smallest_that_is_seen_is_seen_as_often_as_it_says(
 @pytest.mark.parametrize(("spread", "level"), [(0.035, 0.05), (0.025, 0.0025), (0.04, 0.05)])
 def test_the_pairs_that_are_needed_find_the_effect_and_fewer_do_not(spread: float, level: float) -> None:
     limits = {"margin": 0.01, "threshold": 0.03, "level": level}
-    pairs = pairs_needed(spread, 0.05, power=0.95, least=5, most=60, **limits)
+    luck = np.random.default_rng(3)
+    drawn = [paired(luck.normal(0, spread, 30).tolist()) for _ in range(2_000)]
+    typical = fmean(one.error for one in drawn if one is not None) * math.sqrt(30)
+    pairs = pairs_needed(typical, 0.05, power=0.95, least=5, most=60, **limits)
     assert pairs is not None
     assert pairs > 8
-    assert called(0.05, spread, pairs, **limits) >= 0.94
-    assert called(0.05, spread, pairs - 3, **limits) < 0.95
+    assert 0.93 <= called(0.05, spread, pairs, cut=pairs // 5, **limits) <= 0.97
+    fewer = pairs - 4
+    assert called(0.05, spread, fewer, cut=fewer // 5, **limits) < 0.94
 
 
 def test_pairs_are_at_least_the_least_and_unknown_beyond_the_most() -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FIT_REDRAW_S = 5.0
 REDRAW_S = 0.5
-DRAWING_SHARE = 20  # a view that took 50 ms to draw is drawn again after a second at the earliest
+DRAWING_SHARE = 100  # a view that took 20 ms to draw is drawn again after two seconds at the earliest
 MOST_FAILURES = 10
 
 
@@ -131,7 +131,7 @@ def fit_words(fit: Fit) -> str:
 
 
 class Drawn:
-    """What is drawn and drawn again: without a thread, and never so often that it takes more than a twentieth of the time."""
+    """What is drawn and drawn again: without a thread, and never so often that it takes more than a hundredth of the time."""
 
     def __init__(self, output: Console, now: Callable[[], float]) -> None:
         self._output, self._now = output, now
