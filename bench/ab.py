@@ -73,10 +73,10 @@ def measure_pairs(
         open_lane: starts fresh servers; called for every round.
         pairs_a_server: pairs of a case in a round: two make base, head, head, base of one server. Where the arms have servers
             of their own, pairs of the same two would share their luck, so it must be one.
-        now: the clock that tells how long it took.
+        now: the clock of the budget, and of how long it took.
     """
     began = now()
-    session = _Pairs(runs, folders, open_lane, pairs_a_server)
+    session = _Pairs(runs, folders, open_lane, pairs_a_server, now)
     yield from session.prepare()
     yield from session.pairs()
     yield from session.confirm()
@@ -109,10 +109,15 @@ class _Pairs:
     """One session: what has been observed so far decides what comes next."""
 
     def __init__(
-        self, runs: Mapping[Arm, Run], folders: Mapping[Arm, Path], open_lane: OpenLane, pairs_a_server: int
+        self,
+        runs: Mapping[Arm, Run],
+        folders: Mapping[Arm, Path],
+        open_lane: OpenLane,
+        pairs_a_server: int,
+        now: Callable[[], float],
     ) -> None:
         self._plan, self._seed = runs[Arm.BASE].plan, runs[Arm.BASE].seed
-        self._open_lane, self._pairs_a_server = open_lane, pairs_a_server
+        self._open_lane, self._pairs_a_server, self._now = open_lane, pairs_a_server, now
         self._cases = {arm: run.plan.cases for arm, run in runs.items()}
         self._arms = {arm: Session(run, (), folders[arm], partial(self._server_of, arm)) for arm, run in runs.items()}
         self._timed = [place for place, case in enumerate(self._plan.cases) if case.fit is None]
@@ -121,7 +126,8 @@ class _Pairs:
         self._matches: list[_Match] = []
         self._wanted: dict[_Match, int] = {}
         self._pairs = self._done = self._left = 0
-        self._trial_s = 0.0
+        self._trial_s = self._round_s = 0.0
+        self._ends_s = math.inf
         self._look()
 
     @contextmanager
@@ -213,13 +219,15 @@ class _Pairs:
     # ── pairs ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pairs(self) -> Iterator[Event]:
-        """Rounds of every case that still needs pairs, and of the controls among them."""
+        """Rounds of every case that still needs pairs, and of the controls among them, until the budget is spent."""
         self._done = 0
+        budget = self._plan.measure.budget_s
+        self._ends_s = math.inf if budget is None else self._now() + budget
         for number in itertools.count(1):
             self._look()
             self._wanted = {match: self._needed(match) for match in self._matches}
             waiting = [match for match in self._matches if self._lacks(match, confirming=False)]
-            if not waiting:
+            if not waiting or self._now() >= self._ends_s:
                 break
             yield from self._round(waiting, f"round {number}", confirming=False)
         for place in self._timed:
@@ -228,7 +236,8 @@ class _Pairs:
                 yield self._keep(arm, Stopped(case_id=self._cases[arm][place].id, criterion=criterion))
 
     def confirm(self) -> Iterator[Event]:
-        """As many fresh pairs of what is flagged, in reversed order."""
+        """As many fresh pairs of what is flagged, in reversed order, whatever the budget: unconfirmed it would tell nothing."""
+        self._ends_s = math.inf
         base = self._results[Arm.BASE]
         design = Design(paired=True, confirms=True)
         flagged = set(to_confirm(base, aligned(base, self._results[Arm.HEAD]), self._plan.gate, design))
@@ -248,6 +257,7 @@ class _Pairs:
         missing = {match: self._missing(match, confirming=confirming) for match in matches}
         self._left = 2 * sum(missing.values())
         self._trial_s = self._seconds(missing) / self._left
+        self._round_s = self._trial_s * 2 * self._pairs_a_server * len(matches)
         with self._open_lane({arm for match in order for arm in (match.first, match.second)}) as lane:
             for match in order:
                 yield self._progress(phase, match)
@@ -316,6 +326,8 @@ class _Pairs:
                 return f"{arm.value}: failed twice alike: {failure.outcome.value}"
         match = _Match(place, Arm.BASE, Arm.HEAD)
         calm, wanted, taken = self._calm(match, confirming=False), self._wanted[match], len(self._both(match)[0].trials)
+        if self._lacks(match, confirming=False):
+            return f"budget of {self._plan.measure.budget_s:g} s spent"
         if calm < wanted:
             return f"cap of {taken} pairs, {calm} of them undisturbed"
         return f"cap of {calm} pairs" if wanted >= self._plan.gate.max_pairs else f"{calm} pairs, enough for its spread"
@@ -332,5 +344,6 @@ class _Pairs:
             total=self._done + self._left,
             case=self._plan.cases[match.place],
             detail="control" if match.first is Arm.CONTROL_BASE else "",
-            remaining_s=self._left * self._trial_s,
+            # a budget ends at the end of a round
+            remaining_s=min(self._left * self._trial_s, max(0.0, self._ends_s - self._now()) + self._round_s),
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,10 +110,17 @@ class Session:
 
 
 def session(
-    folder: Path, lanes: Lanes, *cases: Case, head: Sequence[Case] = (), gate: Gate | None = None, **more: int
+    folder: Path,
+    lanes: Lanes,
+    *cases: Case,
+    head: Sequence[Case] = (),
+    gate: Gate | None = None,
+    budget_s: float | None = None,
+    **more: Any,
 ) -> Session:
     """Measure both arms to the end, and judge them."""
     runs = runs_of(*(cases or (case(),)), head=head, gate=gate)
+    runs = {arm: within(run, budget_s) for arm, run in runs.items()}
     events = list(measure_pairs(runs, folders(folder), lanes, **more))
     observed: dict[Arm, list[Observation]] = {arm: [] for arm in Arm}
     for event in events:
@@ -129,6 +137,10 @@ def runs_of(*cases: Case, head: Sequence[Case] = (), gate: Gate | None = None) -
     base = replace(base, plan=replace(base.plan, gate=gate or Gate()))
     other = replace(base, plan=replace(base.plan, cases=tuple(head) or base.plan.cases, seeds=(5,)))
     return {arm: other if arm is Arm.HEAD else base for arm in Arm}
+
+
+def within(run: Run, budget_s: float | None) -> Run:
+    return replace(run, plan=replace(run.plan, measure=replace(run.plan.measure, budget_s=budget_s)))
 
 
 def folders(place: Path) -> dict[Arm, Path]:
@@ -243,6 +255,42 @@ def test_where_everything_is_disturbed_pairs_are_taken_twice_as_often_and_no_mor
     found = session(tmp_path, Lanes(answer))
     assert found.pairs() == 2 * LEAST_PAIRS
     assert found.time().count == 2 * LEAST_PAIRS, "never end with none"
+
+
+@dataclass
+class Clock:
+    """A second passes with every trial."""
+
+    lanes: Lanes
+
+    def __call__(self) -> float:
+        return float(sum(job.kind is JobKind.TRIAL for _, _, job in self.lanes.jobs))
+
+
+def test_a_budget_ends_at_the_end_of_a_round_and_what_is_flagged_is_confirmed_all_the_same(tmp_path: Path) -> None:
+    lanes = Lanes(slower(0.20, Arm.HEAD, only="slow"))
+    # a round of two cases and a control takes twelve seconds: two are begun in twenty
+    found = session(tmp_path, lanes, case("slow"), case("plain"), budget_s=20.0, now=Clock(lanes))
+    assert (found.pairs("plain"), found.pairs("slow")) == (4, 4)
+    assert found.pairs("slow", confirming=True) == 4
+    assert {one.criterion for one in found.observed[Arm.HEAD] if isinstance(one, Stopped)} == {"budget of 20 s spent"}
+
+
+def test_what_is_left_is_never_more_than_the_budget_and_a_round(tmp_path: Path) -> None:
+    lanes = Lanes()
+    found = session(tmp_path, lanes, budget_s=10.0, now=Clock(lanes))
+    # of the ten seconds two are left, and a round of eight trials: half a second each, and a quarter for their servers
+    left = [one.remaining_s for one in found.progress if one.phase == "round 2"]
+    assert left[0] == pytest.approx(2 + 8 * 0.75)
+
+
+def test_a_budget_that_is_enough_changes_nothing(tmp_path: Path) -> None:
+    lanes = Lanes()
+    found = session(tmp_path, lanes, budget_s=1000.0, now=Clock(lanes))
+    assert found.pairs() == LEAST_PAIRS
+    assert {one.criterion for one in found.observed[Arm.HEAD] if isinstance(one, Stopped)} == {
+        f"{LEAST_PAIRS} pairs, enough for its spread"
+    }
 
 
 def test_a_time_that_nobody_judges_gets_one_round(tmp_path: Path) -> None:

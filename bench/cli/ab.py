@@ -22,8 +22,9 @@ from bench.cli.judged import (
     StrictOption,
     tell,
 )
-from bench.cli.measuring import expect_writable, new_run, use_data
+from bench.cli.measuring import expect_writable, new_run, overrides, use_data
 from bench.cli.planning import (
+    BudgetOption,
     DataOption,
     DeviceOption,
     FilterOption,
@@ -64,6 +65,7 @@ def ab(
             help="Instead of revisions, given twice: two settings of an axis or a hyperparameter.",
         ),
     ] = None,
+    budget: BudgetOption = None,
     filter: FilterOption = None,
     set_: SetOption = None,
     device: DeviceOption = None,
@@ -85,7 +87,7 @@ def ab(
     asked = Asked(
         suite=suite,
         filter=filter,
-        overrides=tuple(set_ or ()),
+        overrides=tuple(overrides(set_ or [], budget)),
         device=device,
         imports=tuple(import_ or ()),
     )
