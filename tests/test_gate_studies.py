@@ -419,6 +419,11 @@ def test_work_is_on_the_line_through_what_was_measured() -> None:
     }
 
 
+@pytest.mark.parametrize("seen", [(0.05, 0.06), (0.05, -0.01), (-0.02, 0.2)])
+def test_luck_that_is_larger_than_the_work_calibrates_nothing(seen: tuple[float, float]) -> None:
+    assert record.rows_for(list(zip((400, 1600), seen, strict=True)), (0.05,)) == {}
+
+
 def test_cases_differ_and_extra_work_changes_nothing_but_the_work() -> None:
     plain, slowed = record.cases(slowed=False), record.cases(slowed=True)
     assert [one.id for one in plain] == [one.id for one in slowed]

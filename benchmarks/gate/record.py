@@ -22,7 +22,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 from bench.codec import to_json
 from bench.errors import BenchError, NotComparableError, StoreError, WorkerError
@@ -32,6 +31,7 @@ from bench.observations import Pilot, Trial
 from bench.probes.machine import snapshot
 from bench.quantity import format_duration
 from bench.records import Case, Measure, Outcome, Variant
+from bench.stats import paired
 from benchmarks.gate.recording import (
     BLOCKS_FILE,
     BURNERS,
@@ -69,7 +69,7 @@ BURNING = 2
 # sections are of rounds: three minutes or so
 ROUNDS_IN_SECTION = 10
 BLOCKS = 1_620
-CALIBRATION_BLOCKS = 6
+ROUGH_BLOCKS, CALIBRATION_BLOCKS, MOST_CALIBRATIONS = 3, 8, 3
 # of the extra work, whose cost in time is a straight line: the largest share that is asked for, and a quarter of it
 CALIBRATED_AT = (0.25, 1.0)
 _BURNER = "from bench.server import die_with_parent\ndie_with_parent()\nwhile True:\n    pass"
@@ -269,27 +269,37 @@ def _work(one: Calibrated, slowdowns: Sequence[float]) -> Mapping[str, int]:
     with Server() as server:
         # a rough first amount, at 10 GFLOP/s, is corrected by what it was seen to cost
         amount = max(1, round(most * one.call_s * 1e10 / (2 * SIZE * SIZE)))
-        amount = max(1, round(amount * most / max(0.005, _cost(server, one, amount, 2))))
+        amount = max(1, round(amount * most / max(0.005, _cost(server, one, amount, ROUGH_BLOCKS))))
         amounts = [max(1, round(amount * share)) for share in CALIBRATED_AT]
-        points = [(rows, _cost(server, one, rows, CALIBRATION_BLOCKS)) for rows in amounts]
-    return rows_for(points, slowdowns)
+        for _ in range(MOST_CALIBRATIONS):
+            points = [(rows, _cost(server, one, rows, CALIBRATION_BLOCKS)) for rows in amounts]
+            if found := rows_for(points, slowdowns):
+                return found
+    raise WorkerError(f"{one.case.id}: more work was not seen to cost more; run it again on a quieter machine")
 
 
 def rows_for(points: Sequence[tuple[int, float]], slowdowns: Sequence[float]) -> dict[str, int]:
-    """On the straight line through two points (rows, slowdown), the rows of each slowdown; at least one."""
+    """On the straight line through two points (rows, slowdown), the rows of each slowdown; at least one.
+
+    None at all where luck was larger than what was measured: four times the work must slow down more than twice as much.
+    """
     (few, low), (many, high) = points
+    if not high > 2 * low > 0:
+        return {}
     slope = (high - low) / (many - few)
     return {str(slowdown): max(1, round(few + (slowdown - low) / slope)) for slowdown in slowdowns}
 
 
 def _cost(server: Server, one: Calibrated, rows: int, blocks: int) -> float:
-    """What a number of rows slows a case by, as pairs of trials see it."""
+    """What a number of rows slows a case by, as pairs of trials see it, without the outermost of them."""
     head = with_work(one.case, rows)
     taken = [
         _block(server, one, head, -number, section=IDLE, slowdown=1.0, swapped=number % 2 == 1)
         for number in range(blocks)
     ]
-    return math.expm1(fmean(log_ratios(taken)))
+    seen = paired(log_ratios(taken))
+    assert seen is not None
+    return math.expm1(seen.mean)
 
 
 if __name__ == "__main__":
