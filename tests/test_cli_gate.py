@@ -18,6 +18,7 @@ from bench.codec import dumps
 from bench.errors import ExitCode
 from bench.observations import Observation, Trial
 from bench.records import METHOD_VERSION, SCHEMA_VERSION, Case, Gate, GateRule, Machine, Outcome
+from benchmarks.gate import without_noise
 from benchmarks.gate.big_check import whole_s, write
 
 BASE, HEAD = "20260101T000000Z-made-a", "20260102T000000Z-made-b"
@@ -317,60 +318,12 @@ def test_judging_stored_runs_imports_neither_torch_nor_pandas() -> None:
 
 # ── for real ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-SUITE = """
-name = "wide"
-task = "tabular"
-[[architecture]]
-name = "net.py:Net"
-[speed]
-workloads = ["inference"]
-batch_sizes = [512]
-threads = [1]
-[measure]
-passes = ["memory", "cost"]
-min_rounds = 3
-max_rounds = 3
-warmup = 0.01
-warmup_calls = 3
-warmup_cap = 0.1
-trial = 0.02
-[gate]
-ignore = ["latency_s"]
-"""
-NET = """
-import torch
-
-class Net(torch.nn.Module):
-    def __init__(self, input_dim, num_classes):
-        super().__init__()
-        self.into, self.out = torch.nn.Linear(input_dim, {width}), torch.nn.Linear({width}, num_classes)
-
-    def forward(self, x):
-        return self.out(torch.relu(self.into(x)){more})
-"""
-
-
-def bench(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True)
-
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
-def test_more_memory_and_one_operator_are_found_for_real(place: Path) -> None:
-    (place / "wide.toml").write_text(SUITE)
-    (place / "net.py").write_text(NET.format(width=4000, more=""))
-    assert bench("run", "wide.toml").returncode == ExitCode.OK
-    assert bench("baseline", "save", "main").returncode == ExitCode.OK
-    same = bench("check", "wide.toml", "--baseline", "main")
-    assert same.returncode == ExitCode.OK, same.stdout + same.stderr
-    for change, metric, exactly in (
-        ({"width": 4200, "more": ""}, "peak_rss_bytes", False),
-        ({"width": 4200, "more": ""}, "parameters", True),
-        ({"width": 4000, "more": ".neg().neg()"}, "operator_count", False),
-    ):
-        (place / "net.py").write_text(NET.format(**change))
-        words = ["check", "wide.toml", "--baseline", "main", "--format", "json", *(["--exact"] if exactly else [])]
-        done = bench(*words)
-        assert done.returncode == ExitCode.REGRESSED, done.stdout + done.stderr
-        worse = [one["metric"] for one in json.loads(done.stdout)["comparisons"] if one["verdict"] == "regressed"]
-        assert metric in worse
+def test_more_memory_and_one_operator_more_are_found_for_real(place: Path) -> None:
+    without_noise.save(place)
+    for change in without_noise.CHANGES:
+        assert without_noise.seen(place, change)[0], change.what
+    # and what is seen is told from what is not
+    assert not without_noise.seen(place, replace(without_noise.CHANGES[0], metric="parameters"))[0]

@@ -266,15 +266,14 @@ def _calibrate(case: Case) -> Calibrated:
 def _work(one: Calibrated, slowdowns: Sequence[float]) -> Mapping[str, int]:
     """Rows that slow a case by these shares: on the line through two amounts of work that were measured in pairs."""
     most = max(slowdowns)
-    with Server() as server:
-        # a rough first amount, at 10 GFLOP/s, is corrected by what it was seen to cost
-        amount = max(1, round(most * one.call_s * 1e10 / (2 * SIZE * SIZE)))
-        amount = max(1, round(amount * most / max(0.005, _cost(server, one, amount, ROUGH_BLOCKS))))
-        amounts = [max(1, round(amount * share)) for share in CALIBRATED_AT]
-        for _ in range(MOST_CALIBRATIONS):
-            points = [(rows, _cost(server, one, rows, CALIBRATION_BLOCKS)) for rows in amounts]
-            if found := rows_for(points, slowdowns):
-                return found
+    # a rough first amount, at 10 GFLOP/s, is corrected by what it was seen to cost
+    amount = max(1, round(most * one.call_s * 1e10 / (2 * SIZE * SIZE)))
+    amount = max(1, round(amount * most / max(0.005, _cost(one, amount, ROUGH_BLOCKS))))
+    amounts = [max(1, round(amount * share)) for share in CALIBRATED_AT]
+    for _ in range(MOST_CALIBRATIONS):
+        points = [(rows, _cost(one, rows, CALIBRATION_BLOCKS)) for rows in amounts]
+        if found := rows_for(points, slowdowns):
+            return found
     raise WorkerError(f"{one.case.id}: more work was not seen to cost more; run it again on a quieter machine")
 
 
@@ -290,13 +289,13 @@ def rows_for(points: Sequence[tuple[int, float]], slowdowns: Sequence[float]) ->
     return {str(slowdown): max(1, round(few + (slowdown - low) / slope)) for slowdown in slowdowns}
 
 
-def _cost(server: Server, one: Calibrated, rows: int, blocks: int) -> float:
+def _cost(one: Calibrated, rows: int, blocks: int) -> float:
     """What a number of rows slows a case by, as pairs of trials see it, without the outermost of them."""
     head = with_work(one.case, rows)
-    taken = [
-        _block(server, one, head, -number, section=IDLE, slowdown=1.0, swapped=number % 2 == 1)
-        for number in range(blocks)
-    ]
+    taken = []
+    for number in range(blocks):
+        with Server() as server:  # those of one server share its luck
+            taken.append(_block(server, one, head, -number, section=IDLE, slowdown=1.0, swapped=number % 2 == 1))
     seen = paired(log_ratios(taken))
     assert seen is not None
     return math.expm1(seen.mean)
