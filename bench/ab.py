@@ -236,20 +236,33 @@ class _Pairs:
                 yield self._keep(arm, Stopped(case_id=self._cases[arm][place].id, criterion=criterion))
 
     def confirm(self) -> Iterator[Event]:
-        """As many fresh pairs of what is flagged, in reversed order, whatever the budget: unconfirmed it would tell nothing."""
+        """Fresh pairs of what is flagged, in reversed order, whatever the budget: unconfirmed it would tell nothing.
+
+        They are as many as the first ones, and more where these were alike by luck: pairs end early where they look so.
+        """
         self._ends_s = math.inf
         base = self._results[Arm.BASE]
         design = Design(paired=True, confirms=True)
         flagged = set(to_confirm(base, aligned(base, self._results[Arm.HEAD]), self._plan.gate, design))
         matches = [one for one in self._matches if one.first is Arm.BASE and base[one.place].case.id in flagged]
         first = {match: taken_in_pairs(*self._both(match)) for match in matches}
-        self._wanted = {match: times.p10.count for match, times in first.items() if times is not None}
+        least = {match: times.p10.count for match, times in first.items() if times is not None}
         for number in itertools.count(1):
+            self._wanted = {match: self._to_confirm(match, count, len(least)) for match, count in least.items()}
             waiting = [match for match in matches if self._lacks(match, confirming=True)]
             if not waiting:
                 return
             yield from self._round(waiting, f"confirming, round {number}", confirming=True)
             self._look()
+
+    def _to_confirm(self, match: _Match, least: int, together: int) -> int:
+        """Fresh pairs of a flagged case, by their own spread."""
+        base, head = self._both(match)
+        times, usual = taken_in_pairs(base, head, confirming=True), self._usual(base.case)
+        if times is None or usual is None:
+            return least
+        most = max(least, self._plan.gate.max_pairs)
+        return planned_pairs(times, usual, together, least=least, most=most)
 
     def _round(self, matches: Sequence[_Match], phase: str, *, confirming: bool) -> Iterator[Event]:
         order = list(matches)

@@ -328,6 +328,16 @@ def test_what_fresh_pairs_do_not_find_again_is_inconclusive(tmp_path: Path) -> N
     assert found.pairs(confirming=True) == LEAST_PAIRS
 
 
+def test_fresh_pairs_are_more_where_the_first_were_alike_by_luck(tmp_path: Path) -> None:
+    def answer(arm: Arm, job: Job) -> Answers | None:
+        return slower(0.10, Arm.HEAD, spread=0.004 if job.round <= LEAST_PAIRS else 0.04)(arm, job)
+
+    found = session(tmp_path, Lanes(answer))
+    assert found.pairs() == LEAST_PAIRS
+    assert LEAST_PAIRS < found.pairs(confirming=True) <= Gate().max_pairs
+    assert found.time().verdict is Verdict.REGRESSED
+
+
 def test_a_control_that_fails_turns_red_into_inconclusive(tmp_path: Path) -> None:
     found = session(tmp_path, Lanes(slower(0.10, Arm.HEAD, Arm.CONTROL)))
     assert [control.failed for control in found.controls] == [True]

@@ -40,7 +40,7 @@ from benchmarks.gate.recording import (
     windows,
     write_setting,
 )
-from benchmarks.gate.sessions import Slot, drawn, session, upper_limit
+from benchmarks.gate.sessions import Slot, drawn, pools, session, size_of, upper_limit
 from tests.arms import DISTURBED, trial
 from tests.scripted import case
 
@@ -291,6 +291,17 @@ def test_one_slowed_case_among_twenty_is_found_and_told() -> None:
     assert "10.0 + 10.0" in told
     assert "10%" in told
     assert list(detections.sessions(same, slowed, BURNERS, 0.1, 4, 1)) == []
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_work_that_was_calibrated_badly_is_moved_to_its_size_and_its_spread_stays(swapped: bool) -> None:
+    blocks = noisy(24, 0.13, seed=4, slowdown=0.1, swapped=swapped)
+    ((name, moved),) = pools(recording(*blocks), IDLE, 0.1)
+    assert name == CASE.id
+    assert math.expm1(size_of(moved)) == pytest.approx(0.10)
+    by = math.log(1.10) - size_of(blocks)
+    assert log_ratios(moved) == pytest.approx([ratio + by for ratio in log_ratios(blocks)])
+    assert pools(recording(*blocks), IDLE) == []
 
 
 # ── rivals ─────────────────────────────────────────────────────────────────────────────────────────────────────────

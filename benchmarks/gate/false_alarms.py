@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.verdicts import Verdict
 from benchmarks.gate.recording import SECTIONS, Block, Recording, groups, read, windows
-from benchmarks.gate.sessions import LEAST_BLOCKS, Judged, Slot, drawn, session, upper_limit
+from benchmarks.gate.sessions import LEAST_BLOCKS, Judged, Slot, drawn, pools, session, upper_limit
 
 CASES = 20
 
@@ -125,9 +125,9 @@ def _alone(recording: Recording, name: str, first: Sequence[Block], again: Seque
 def resampled(recording: Recording, section: str, draws: int, seed: int) -> Iterator[Judged]:
     """Comparisons of blocks of a case that are drawn at random."""
     luck = random.Random(f"{seed}/{section}")
-    pools = _pools(recording, section)
-    for number in range(draws if pools else 0):
-        name, pool = luck.choice(pools)
+    there = pools(recording, section)
+    for number in range(draws if there else 0):
+        name, pool = luck.choice(there)
         slot = drawn(recording.case(name), pool, number, luck)
         yield session([replace(slot, first=slot.first[:LEAST_BLOCKS])], plan=False)[0]
 
@@ -135,20 +135,11 @@ def resampled(recording: Recording, section: str, draws: int, seed: int) -> Iter
 def sessions(recording: Recording, count: int, seed: int) -> Iterator[list[Judged]]:
     """Sessions of 20 cases, every other one beside burners."""
     luck = random.Random(seed)
-    pools = [found for found in (_pools(recording, section) for section in SECTIONS) if found]
-    for number in range(count if pools else 0):
-        there = pools[number % len(pools)]
+    both = [found for section in SECTIONS if (found := pools(recording, section))]
+    for number in range(count if both else 0):
+        there = both[number % len(both)]
         chosen = [luck.choice(there) for _ in range(CASES)]
         yield session([drawn(recording.case(name), pool, place, luck) for place, (name, pool) in enumerate(chosen)])
-
-
-def _pools(recording: Recording, section: str) -> list[tuple[str, list[Block]]]:
-    """Cases of identical code that have blocks enough to compare and to confirm."""
-    return [
-        (name, blocks)
-        for (name, where, slowdown), blocks in groups(recording.blocks).items()
-        if where == section and not slowdown and len(blocks) >= 2 * LEAST_BLOCKS
-    ]
 
 
 if __name__ == "__main__":

@@ -80,6 +80,15 @@ class Block:
         assert not self.slowdown
         return replace(self, swapped=not self.swapped)
 
+    def with_slower_head(self, factor: float) -> Block:
+        """The same with every sample of head longer by a factor."""
+        heads = (0, 3) if self.swapped else (1, 2)
+        trials = tuple(
+            replace(trial, samples_s=tuple(sample * factor for sample in trial.samples_s)) if place in heads else trial
+            for place, trial in enumerate(self.trials)
+        )
+        return replace(self, trials=trials)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:

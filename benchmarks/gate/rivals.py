@@ -30,7 +30,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 from bench.errors import BenchError
 from bench.observations import Trial
 from benchmarks.gate.recording import SECTIONS, Block, Recording, groups, read, windows
-from benchmarks.gate.sessions import LEAST_BLOCKS, Slot, session, upper_limit
+from benchmarks.gate.sessions import LEAST_BLOCKS, Slot, pools, session, upper_limit
 
 PYPERF_PROCESSES, PYPERF_VALUES = 5, 3
 RESAMPLES = 50_000
@@ -189,11 +189,9 @@ def _consecutive(recording: Recording, section: str) -> Iterator[Comparison]:
 def _drawn(
     recording: Recording, section: str, slowdown: float, draws: int, luck: random.Random
 ) -> Iterator[Comparison]:
-    found = groups(recording.blocks).items()
-    pools = [(name, blocks) for (name, *where), blocks in found if where == [section, slowdown]]
-    pools = [(name, blocks) for name, blocks in pools if len(blocks) >= 2 * LEAST_BLOCKS]
-    for number in range(draws if pools else 0):
-        name, pool = pools[number % len(pools)]
+    there = pools(recording, section, slowdown)
+    for number in range(draws if there else 0):
+        name, pool = there[number % len(there)]
         chosen = luck.sample(pool, 2 * LEAST_BLOCKS)
         yield name, chosen[:LEAST_BLOCKS], chosen[LEAST_BLOCKS:]
 

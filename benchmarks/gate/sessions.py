@@ -15,9 +15,10 @@ from bench.compare_times import TIME_THRESHOLD, Design, planned_pairs
 from bench.differences import taken_in_pairs
 from bench.observations import CaseResult
 from bench.records import Case, Gate
+from bench.stats import paired
 from bench.trust import undisturbed
 from bench.verdicts import TIME, Comparison, Verdict
-from benchmarks.gate.recording import Block, results
+from benchmarks.gate.recording import Block, Recording, groups, log_ratios, results
 
 DESIGN = Design(paired=True, confirms=True)
 GATE = Gate()
@@ -65,13 +66,15 @@ def session(slots: Sequence[Slot], *, plan: bool = True) -> list[Judged]:
         slots: the cases, whose ids must differ.
         plan: whether pairs are added as the spread asks for, as far as blocks go; else all of `first` is used at once.
     """
-    firsts = [_planned(slot, len(slots)) if plan else list(slot.first) for slot in slots]
+    firsts = [
+        _planned(slot.case, slot.first, len(slots), least=LEAST_PAIRS) if plan else list(slot.first) for slot in slots
+    ]
     arms = [results(slot.case, first) for slot, first in zip(slots, firsts, strict=True)]
     flagged = set(to_confirm([base for base, _ in arms], [head for _, head in arms], GATE, DESIGN))
     agains = [
-        # as many fresh pairs
-        _until(slot.case, slot.again, lambda *_, pairs=pairs: pairs) if slot.case.id in flagged else []
-        for slot, pairs in zip(slots, [_calm(*first) for first in arms], strict=True)
+        # as many fresh pairs, and more where these are further apart
+        _planned(slot.case, slot.again, len(flagged), least=_calm(*first)) if slot.case.id in flagged else []
+        for slot, first in zip(slots, arms, strict=True)
     ]
     whole = [results(slot.case, *blocks) for slot, *blocks in zip(slots, firsts, agains, strict=True)]
     final = _times([base for base, _ in whole], [head for _, head in whole])
@@ -97,16 +100,16 @@ def _looked_slower(base: CaseResult, head: CaseResult) -> bool:
     return times is not None and times.p10.mean > 0
 
 
-def _planned(slot: Slot, together: int) -> list[Block]:
+def _planned(case: Case, blocks: Sequence[Block], together: int, *, least: int) -> list[Block]:
     """The blocks that a case needs by the spread of those it has."""
 
     def wanted(base: CaseResult, head: CaseResult) -> int:
         times = taken_in_pairs(base, head)
         if times is None:
-            return LEAST_PAIRS
-        return planned_pairs(times, TIME_THRESHOLD, together, least=LEAST_PAIRS, most=GATE.max_pairs)
+            return least
+        return planned_pairs(times, TIME_THRESHOLD, together, least=least, most=max(least, GATE.max_pairs))
 
-    return _until(slot.case, slot.first, wanted)
+    return _until(case, blocks, wanted)
 
 
 def _until(case: Case, blocks: Sequence[Block], wanted: Callable[[CaseResult, CaseResult], int]) -> list[Block]:
@@ -123,6 +126,28 @@ def _calm(base: CaseResult, head: CaseResult) -> int:
     """Pairs in which neither arm was disturbed."""
     first, second = ({trial.round for trial in undisturbed(arm)} for arm in (base, head))
     return len(first & second)
+
+
+def pools(recording: Recording, section: str, slowdown: float = 0.0) -> list[tuple[str, list[Block]]]:
+    """Cases with blocks enough to compare and to confirm; those of slowed ones are moved to the size that was asked for."""
+    return [
+        (name, at_size(blocks, slowdown) if slowdown else blocks)
+        for (name, where, slowed), blocks in groups(recording.blocks).items()
+        if (where, slowed) == (section, slowdown) and len(blocks) >= 2 * LEAST_BLOCKS
+    ]
+
+
+def at_size(blocks: Sequence[Block], slowdown: float) -> list[Block]:
+    """All slowed blocks of a case, as if its work had been calibrated exactly: moved by what all of them differ from it."""
+    factor = math.exp(math.log1p(slowdown) - size_of(blocks))
+    return [block.with_slower_head(factor) for block in blocks]
+
+
+def size_of(blocks: Sequence[Block]) -> float:
+    """What a case was slowed by, as a log: the trimmed mean over all its pairs."""
+    found = paired(log_ratios(blocks))
+    assert found is not None
+    return found.mean
 
 
 def drawn(case: Case, pool: Sequence[Block], number: int, luck: random.Random) -> Slot:
