@@ -293,6 +293,17 @@ def test_one_slowed_case_among_twenty_is_found_and_told() -> None:
     assert list(detections.sessions(same, slowed, BURNERS, 0.1, 4, 1)) == []
 
 
+def test_identical_code_is_slowed_by_arithmetic_where_no_other_was_recorded() -> None:
+    same = recording(*noisy(24))
+    slowed = detections.made(same)
+    assert {block.slowdown for block in slowed.blocks} == set(detections.MADE)
+    for slowdown in detections.MADE:
+        ((_, pool),) = pools(slowed, IDLE, slowdown)
+        assert len(pool) == 24
+    ratios = log_ratios(block for block in slowed.blocks if block.slowdown == 0.05)
+    assert ratios == pytest.approx([ratio + math.log(1.05) for ratio in log_ratios(same.blocks)])
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_work_that_was_calibrated_badly_is_moved_to_its_size_and_its_spread_stays(swapped: bool) -> None:
     blocks = noisy(24, 0.13, seed=4, slowdown=0.1, swapped=swapped)

@@ -1,10 +1,10 @@
 """How often more work in the model is found: one slowed case among 20, planned, with Holm and confirmation.
 
-`python -m benchmarks.gate.detections SAME SLOWED [--sessions N] [--seed N]` reads a recording of identical code and one that
-was made with --slowdown. Every session has one slowed case and 19 that are not; its blocks are real pairs, drawn at random
-from those of the case (resampled, so sessions are not independent of each other). Pairs are planned by their spread. Work
-cannot be calibrated to better than a few per cent of the call, so the pairs of a case are moved together to the size that
-was asked for, by what all of them differ from it.
+`python -m benchmarks.gate.detections SAME [SLOWED] [--sessions N] [--seed N]` reads a recording of identical code and one that
+was made with --slowdown; without the latter, head of the former is made slower by 4, 5, 10 and 20 %. Every session has one
+slowed case and 19 that are not; its blocks are real pairs, drawn at random from those of the case (resampled, so sessions are
+not independent of each other). Pairs are planned by their spread. Work cannot be calibrated to better than a few per cent of
+the call, so the pairs of a case are moved together to the size that was asked for, by what all of them differ from it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -24,6 +24,7 @@ from benchmarks.gate.recording import SECTIONS, Recording, groups, read
 from benchmarks.gate.sessions import Judged, drawn, pools, session, size_of
 
 CASES = 20
+MADE = (0.04, 0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,13 @@ def main() -> None:
     """A line for every slowdown, idle and beside burners."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("same", type=Path)
-    parser.add_argument("slowed", type=Path)
+    parser.add_argument("slowed", type=Path, nargs="?")
     parser.add_argument("--sessions", type=int, default=200, help="of each slowdown and section (200)")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     try:
-        same, slowed = read(asked.same), read(asked.slowed)
+        same = read(asked.same)
+        slowed = read(asked.slowed) if asked.slowed else made(same)
     except BenchError as error:
         sys.exit(str(error))
     print(f"one slowed case among {CASES}; shares with their 95 % intervals (Wilson)")
@@ -69,6 +71,14 @@ def sessions(
             slots.append(drawn(same.case(other), blocks, place, luck))
         first, *rest = session(slots)
         yield Found(judged=first, false=sum(one.red for one in rest))
+
+
+def made(same: Recording) -> Recording:
+    """Identical code whose head is slowed by arithmetic: the spread is real, the work is not."""
+    blocks = (
+        replace(block, slowdown=slowdown).with_slower_head(1 + slowdown) for block in same.blocks for slowdown in MADE
+    )
+    return replace(same, blocks=tuple(blocks))
 
 
 def line(section: str, slowdown: float, slowed: Recording, found: Sequence[Found]) -> str:
