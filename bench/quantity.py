@@ -108,6 +108,7 @@ _BUILT_IN = (
     *_metrics(Better.HIGHER, Unit.BYTES_PER_SECOND, ceiling_bytes_per_s="measured bandwidth"),
     *_metrics(Better.HIGHER, Unit.SHARE, mfu="MFU", ceiling_share="of the measured ceiling"),
     *_metrics(Better.LOWER, Unit.JOULES, energy_j_per_item="energy per item"),
+    *_metrics(Better.NEITHER, Unit.NUMBER, gradient_ratio="gradient ratio"),
     *_metrics(
         Better.HIGHER,
         Unit.SHARE,
@@ -184,6 +185,8 @@ def format_value(value: float | None, unit: Unit) -> str:
         case Unit.COUNT:
             scale, name = _scaled(value, _SI)
             return f"{_three_digits(value / scale)} {name}".rstrip()
+        case _ if 0 < abs(value) < 1e-4:
+            return f"{value:.1e}"
         case _:
             return _three_digits(value)
 

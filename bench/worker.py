@@ -210,7 +210,7 @@ def _fit(job: Job, send: Send) -> Observation:
     settings = job.case.fit
     if settings is None:
         raise ModelError(f"case '{job.case.id}': a fit needs its settings")
-    task, spec, architecture, _ = parts(job)
+    task, spec, architecture, hyperparameters = parts(job)
 
     def tell(news: Epoch | str) -> None:
         send({"news": news} if isinstance(news, str) else {"observation": "epoch", "document": news})
@@ -218,7 +218,7 @@ def _fit(job: Job, send: Send) -> Observation:
     finished = fit(
         FitRun(
             build=lambda: build_subject(job, seed=job.seed, inputs=False),
-            data=task.load(spec, architecture.encoding, job.fold),
+            data=task.load(spec, architecture.encoding(hyperparameters), job.fold),
             settings=settings,
             seed=job.seed,
             fold=job.fold,

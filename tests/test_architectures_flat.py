@@ -35,6 +35,7 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
     ("name", "spec", "options"),
     [
         *(("cnn", spec, options) for spec in IMAGES for options in ({}, {"num_filters": 5})),
+        *(("mdlstm", spec, options) for spec in IMAGES for options in ({}, {"patch": 2, "directions": 1})),
         *(
             ("mlp", spec, options)
             for spec in (FEATURES, *IMAGES)
@@ -77,7 +78,7 @@ def test_cnn_refuses_images_that_pooling_would_use_up() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("mlp", 0.95), ("cnn", 0.97)])
+@pytest.mark.parametrize(("name", "least"), [("mlp", 0.95), ("cnn", 0.97), ("mdlstm", 0.85)])
 def test_digits_are_learnt(name: str, least: float) -> None:
     images, labels = (torch.as_tensor(part) for part in (load_digits().images, load_digits().target))
     inputs = (images.float() / 16)[:, None]

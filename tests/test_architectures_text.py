@@ -26,11 +26,19 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("nbow", {}),
     *((name, options) for name in ("rnn", "lstm", "gru") for options in ({}, {"num_layers": 3}, FULL)),
     ("lstm", {"forget_bias": 0.0}),
+    *(("lstm", {"forget_gate": False, **options}) for options in ({}, {"num_layers": 3}, FULL)),
+    ("rnn", {"nonlinearity": "relu", "init": "identity", **FULL}),
+    ("attention-rnn", {}),
+    ("attention-rnn", {"cell": "gru", "score": "dot", "window": 5, "num_layers": 2}),
+    ("attention-rnn", {"cell": "rnn", "score": "dot", **FULL}),
+    ("attention-rnn", {"window": 3, **FULL}),
     ("textcnn", {}),
     ("textcnn", {"kernel_sizes": (2, 7), "num_filters": 9}),
     *(("transformer", {"positions": positions}) for positions in ("learned", "sinusoidal", "none")),
     ("transformer", {"pooling": "cls", "num_layers": 1}),
     ("transformer", {"embedding_dim": 12, "num_heads": 3, "feedforward_dim": 20}),
+    *(("grid-lstm", options) for options in ({}, {"num_layers": 1}, {"num_layers": 3, "tied": True})),
+    *(("goru", options) for options in ({}, {"rotations": 3}, {"num_layers": 2, "hidden_dim": 31, "rotations": 4})),
 ]
 each_variant = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 

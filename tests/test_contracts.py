@@ -23,9 +23,19 @@ ONE_DIRECTION: list[dict[str, Any]] = [
     {"num_layers": 3, "bidirectional": True, "hidden_dim": 24},
 ]
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "goru": [{}, {"rotations": 3}, {"num_layers": 2, "hidden_dim": 31, "rotations": 4}],
     "nbow": [{}, {"dropout": 0.0}],
-    "rnn": ONE_DIRECTION,
-    "lstm": [*ONE_DIRECTION, {"bidirectional": True, "forget_bias": 0.0}],
+    "rnn": [*ONE_DIRECTION, {"nonlinearity": "relu", "init": "identity", "num_layers": 2, "bidirectional": True}],
+    "lstm": [
+        *ONE_DIRECTION,
+        {"bidirectional": True, "forget_bias": 0.0},
+        *({"forget_gate": False, **options} for options in ONE_DIRECTION),
+    ],
+    "attention-rnn": [
+        *ONE_DIRECTION,
+        {"cell": "gru", "score": "dot", "window": 3},
+        {"cell": "rnn", "window": 9, "bidirectional": True},
+    ],
     "gru": ONE_DIRECTION,
     "textcnn": [{}, {"kernel_sizes": (1, 9), "num_filters": 7}],
     "transformer": [
@@ -35,6 +45,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"pooling": "cls", "num_heads": 2},
         {"pooling": "cls", "positions": "none"},
     ],
+    "bert": [{}, {"size": "mini", "dropout": 0.0}],
+    "mdlstm": [{}, {"directions": 1}, {"patch": 3, "hidden_dim": 7}],
+    "grid-lstm": [{}, {"num_layers": 1}, {"num_layers": 3, "tied": True}],
     "mlp": [{}, {"num_layers": 3, "hidden_dim": 20}],
     "cnn": [{}, {"num_filters": 6}],
 }

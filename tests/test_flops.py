@@ -35,6 +35,11 @@ RECURRENT: Sizes = [
     ),
 ]
 SIZES: dict[str, Sizes] = {
+    "goru": [
+        ({}, {"sequence_length": 32, "batch_size": 4}),
+        ({"embedding_dim": 16, "hidden_dim": 48, "num_layers": 2}, {"sequence_length": 17, "batch_size": 1}),
+        ({"hidden_dim": 20, "rotations": 4}, {"sequence_length": 9, "batch_size": 3}),
+    ],
     "nbow": [
         ({}, {"sequence_length": 64, "batch_size": 8}),
         ({"embedding_dim": 32}, {"sequence_length": 5, "batch_size": 1}),
@@ -43,6 +48,11 @@ SIZES: dict[str, Sizes] = {
     "rnn": RECURRENT,
     "lstm": RECURRENT,
     "gru": RECURRENT,
+    "attention-rnn": [
+        RECURRENT[0],
+        ({"cell": "gru", "score": "dot", "window": 5, "num_layers": 2}, {"sequence_length": 17, "batch_size": 2}),
+        ({"cell": "rnn", "hidden_dim": 20, "bidirectional": True}, {"sequence_length": 9, "batch_size": 3}),
+    ],
     "textcnn": [
         ({}, {"sequence_length": 64, "batch_size": 4}),
         ({"embedding_dim": 20, "num_filters": 7, "kernel_sizes": (2, 7)}, {"sequence_length": 11, "batch_size": 1}),
@@ -52,6 +62,21 @@ SIZES: dict[str, Sizes] = {
         ({}, {"sequence_length": 64, "batch_size": 4}),
         ({"embedding_dim": 12, "num_heads": 3, "feedforward_dim": 20}, {"sequence_length": 200, "batch_size": 1}),
         ({"num_layers": 1, "pooling": "cls", "positions": "none"}, {"sequence_length": 33, "batch_size": 2}),
+    ],
+    "bert": [
+        ({}, {"sequence_length": 64, "batch_size": 4}),
+        ({"size": "mini", "dropout": 0.0}, {"sequence_length": 33, "batch_size": 1}),
+        ({"size": "small"}, {"sequence_length": 7, "batch_size": 2}),
+    ],
+    "mdlstm": [
+        ({}, {"task": "images", "batch_size": 4}),
+        ({"hidden_dim": 20, "directions": 1}, {"task": "images", "batch_size": 1}),
+        ({"hidden_dim": 7, "patch": 3}, {"task": "images", "batch_size": 2}),
+    ],
+    "grid-lstm": [
+        ({}, {"sequence_length": 32, "batch_size": 4}),
+        ({"embedding_dim": 16, "hidden_dim": 48, "num_layers": 1}, {"sequence_length": 17, "batch_size": 1}),
+        ({"hidden_dim": 20, "num_layers": 4, "tied": True}, {"sequence_length": 9, "batch_size": 3}),
     ],
     "mlp": [
         ({}, {"task": "images", "batch_size": 8}),

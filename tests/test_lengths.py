@@ -125,7 +125,7 @@ def test_packing_runs_on_the_real_lengths(monkeypatch: pytest.MonkeyPatch) -> No
     seen = []
     packing = torch.nn.utils.rnn.pack_padded_sequence
     monkeypatch.setattr(
-        "bench.architectures.recurrent.pack_padded_sequence",
+        "bench.architectures.cells.pack_padded_sequence",
         lambda inputs, lengths, **more: seen.append(lengths.tolist()) or packing(inputs, lengths, **more),
     )
     _, step = measured(job(variant=variant))

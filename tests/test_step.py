@@ -31,13 +31,19 @@ TOKENS = Spec(
 )
 VECTORS = Spec(inputs=InputKind.VECTORS, outputs=OutputKind.CLASSES, sequence_length=LENGTH, input_size=6, classes=3)
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *(("goru", options) for options in ({}, {"rotations": 3, "num_layers": 2})),
     ("nbow", {}),
-    *((name, options) for name in ("rnn", "lstm", "gru") for options in ({}, {"num_layers": 3})),
+    *((name, options) for name in ("rnn", "lstm", "gru", "attention-rnn") for options in ({}, {"num_layers": 3})),
+    *(("lstm", {"forget_gate": False, "num_layers": layers}) for layers in (1, 3)),
+    ("rnn", {"nonlinearity": "relu", "init": "identity"}),
+    ("attention-rnn", {"cell": "gru", "score": "dot", "window": 4}),
+    ("attention-rnn", {"cell": "rnn", "window": 2}),
     ("textcnn", {}),
     ("textcnn", {"kernel_sizes": (1, 7, 2)}),
     ("textcnn", {"kernel_sizes": (1,)}),
     *(("transformer", {"positions": positions}) for positions in ("learned", "sinusoidal", "none")),
     ("transformer", {"pooling": "cls", "num_layers": 1}),
+    *(("grid-lstm", options) for options in ({}, {"num_layers": 1}, {"num_layers": 3, "tied": True})),
 ]
 each_variant = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 
@@ -162,6 +168,9 @@ STATE_BYTES = {
     "rnn": 3 * 128 * 4,
     "lstm": 2 * 3 * 128 * 4,  # hidden and cell
     "gru": 3 * 128 * 4,
+    "attention-rnn": 2 * 3 * 128 * 4 + 2 * 3 * 20 * 128 * 4,  # those of an lstm, then 20 outputs and their keys
+    "goru": 3 * 128 * 4,
+    "grid-lstm": 2 * 2 * 3 * 128 * 4,  # hidden state and memory of two layers along time
     "textcnn": 3 * 128 * 4 * 4 + 3 * 3 * 100 * 4,  # four embeddings, and the maxima of three groups of filters
     "transformer": 3 * 20 * 8,  # token ids
 }

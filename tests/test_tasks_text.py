@@ -345,7 +345,7 @@ import sys
 from bench.options import fill
 from bench.spec import LengthAxis
 from bench.tasks import TASKS
-for name in ("imdb", "text-classification", "images", "tabular"):
+for name in ("imdb", "text-classification", "images", "tabular", "first-token", "parity", "recall"):
     kind = TASKS.get(name)
     task = kind.make(fill(kind.options, {given!r}.get(name, {{}}))[0])
     spec = task.spec(16 if task.length_axis is LengthAxis.FREE else None)

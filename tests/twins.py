@@ -52,6 +52,11 @@ CELLS = {"RNN": rnn_cell, "LSTM": lstm_cell, "GRU": gru_cell}
 
 
 def recurrent(model: nn.Module, inputs: Tensor) -> Tensor:
+    return linear(model.classifier, ends(model, outputs(model, inputs)))
+
+
+def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Of the top layer at every position, both directions side by side."""
     fused = model.recurrent
     step, x_BLD = CELLS[fused.mode.partition("_")[0]], embedded(model, inputs)
     for layer in range(fused.num_layers):
@@ -60,8 +65,12 @@ def recurrent(model: nn.Module, inputs: Tensor) -> Tensor:
             for suffix in (("", "_reverse") if fused.bidirectional else ("",))
         ]
         x_BLD = torch.cat(directions, dim=2)
-    last = [x_BLD[:, -1, : fused.hidden_size], x_BLD[:, 0, fused.hidden_size :]]
-    return linear(model.classifier, torch.cat(last, dim=1))
+    return x_BLD
+
+
+def ends(model: nn.Module, output_BLK: Tensor) -> Tensor:
+    size = model.recurrent.hidden_size
+    return torch.cat([output_BLK[:, -1, :size], output_BLK[:, 0, size:]], dim=1)
 
 
 def direction(fused: nn.Module, step: Callable[..., tuple[Tensor, Tensor]], x_BLD: Tensor, name: str) -> Tensor:
@@ -76,6 +85,21 @@ def direction(fused: nn.Module, step: Callable[..., tuple[Tensor, Tensor]], x_BL
         hidden, cell = step(from_input, from_state, hidden, cell)
         states.append(hidden)
     return torch.stack(states[::-1] if name.endswith("_reverse") else states, dim=1)
+
+
+def attention_rnn(model: nn.Module, inputs: Tensor) -> Tensor:
+    output_BLK = outputs(model, inputs)
+    last_BK, score = ends(model, output_BLK), model.score
+    words = output_BLK[:, -model.window :].unbind(dim=1)
+    if list(score.parameters()):
+        query_BA = last_BK @ score.query.weight.T
+        fits = [torch.tanh(word_BK @ score.key.weight.T + query_BA) @ score.fit.weight.T for word_BK in words]
+    else:
+        fits = [(word_BK[:, None] @ last_BK[:, :, None])[:, 0] for word_BK in words]
+    weights_BS = torch.softmax(torch.cat(fits, dim=1), dim=1)
+    context_BK = (weights_BS[:, None] @ torch.stack(words, dim=1))[:, 0]
+    joined_BK = torch.tanh(linear(model.join, torch.cat([context_BK, last_BK], dim=1)))
+    return linear(model.classifier, joined_BK)
 
 
 # ── convolutions ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,6 +148,21 @@ def transformer(model: nn.Module, inputs: Tensor) -> Tensor:
     return linear(model.classifier, pooled)
 
 
+def bert(model: nn.Module, inputs: Tensor) -> Tensor:
+    ids = functional.pad(inputs, (1, 0), value=model.first_id)
+    x_BLD = model.norm(model.words.weight[ids] + model.positions[: ids.shape[1]] + model.token_types[0])
+    for layer in model.layers:
+        parts = linear(layer.query_key_value, x_BLD).chunk(3, dim=2)
+        query, key, value = (part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2) for part in parts)
+        weights = torch.softmax(query @ key.transpose(2, 3) / query.shape[3] ** 0.5, dim=3)
+        x_BLD = layer.attention_norm(
+            x_BLD + linear(layer.attention_output, (weights @ value).transpose(1, 2).flatten(2))
+        )
+        inner = functional.gelu(linear(layer.feedforward_in, x_BLD))
+        x_BLD = layer.feedforward_norm(x_BLD + linear(layer.feedforward_out, inner))
+    return linear(model.classifier, torch.tanh(linear(model.pooler, x_BLD[:, 0])))
+
+
 def mlp(model: nn.Module, inputs: Tensor) -> Tensor:
     hidden = inputs.flatten(1)
     for layer in (part for part in model.hidden if isinstance(part, nn.Linear)):
@@ -131,13 +170,78 @@ def mlp(model: nn.Module, inputs: Tensor) -> Tensor:
     return linear(model.classifier, hidden)
 
 
+# ── grids ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mdlstm(model: nn.Module, inputs: Tensor) -> Tensor:
+    side, scan = model.patch, model.scan
+    size = scan.bias.shape[2] // 5
+    height, width = inputs.shape[2:]
+    rows, columns = -(-height // side), -(-width // side)
+    filled = functional.pad(inputs, (0, columns * side - width, 0, rows * side - height))
+    outside = inputs.new_zeros(len(inputs), size)
+    means = []
+    for place, (down, right) in enumerate([(1, 1), (1, -1), (-1, 1), (-1, -1)][: len(scan.bias)]):
+        states: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        for row in list(range(rows))[::down]:
+            for column in list(range(columns))[::right]:
+                above = states.get((row - down, column), (outside, outside))
+                left = states.get((row, column - right), (outside, outside))
+                patch = filled[:, :, row * side : (row + 1) * side, column * side : (column + 1) * side].flatten(1)
+                gates = torch.cat([patch, above[0], left[0]], dim=1) @ scan.weight[place] + scan.bias[place]
+                entering, leaving, keep_above, keep_left, candidate = gates.chunk(5, dim=1)
+                cell = keep_above.sigmoid() * above[1] + keep_left.sigmoid() * left[1]
+                cell = cell + entering.sigmoid() * candidate.tanh()
+                states[row, column] = leaving.sigmoid() * cell.tanh(), cell
+        means.append(torch.stack([state for state, _ in states.values()]).mean(dim=0))
+    return linear(model.classifier, torch.cat(means, dim=1))
+
+
+def grid_lstm(model: nn.Module, inputs: Tensor) -> Tensor:
+    hidden, memory = linear(model.entrance, embedded(model, inputs)).chunk(2, dim=2)
+    for layer in range(model.num_layers):
+        time, depth = (parts[layer % len(parts)] for parts in (model.time, model.depth))
+        arriving = functional.pad(direction(time, lstm_cell, hidden, "_l0")[:, :-1], (0, 0, 1, 0))
+        seen = torch.cat([arriving, hidden], dim=2)
+        if layer + 1 == model.num_layers:  # what leaves the top is read at the last position only
+            seen, memory = seen[:, -1:], memory[:, -1:]
+        entering, forgetting, candidate, leaving = linear(depth, seen).chunk(4, dim=2)
+        memory = forgetting.sigmoid() * memory + entering.sigmoid() * candidate.tanh()
+        hidden = leaving.sigmoid() * memory.tanh()
+    return linear(model.classifier, hidden[:, -1])
+
+
+def goru(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The same with a product for each gate and step, by autograd; the matrices are the model's own."""
+    words = list(model.embedding(inputs).unbind(1))
+    for layer in model.layers:
+        size, matrix = len(layer.threshold), layer.orthogonal()
+        bias = functional.pad(layer.gate_bias, (0, size)).split(size)
+        state, states = words[0].new_zeros(len(inputs), size), []
+        for word in words:
+            entering = [word @ weight.T + b for weight, b in zip(layer.input_weight.split(size), bias, strict=True)]
+            gates = [state @ weight.T for weight in layer.gate_weight.split(size)]
+            reset, update = (torch.sigmoid(e + g) for e, g in zip(entering[:2], gates, strict=True))
+            inside = entering[2] + reset * (state @ matrix.T)
+            candidate = inside.sign() * (inside.abs() + layer.threshold).relu()
+            state = update * state + (1 - update) * candidate
+            states.append(state)
+        words = states
+    return words[-1] @ model.classifier.weight.T + model.classifier.bias
+
+
 TWINS: dict[str, Twin] = {
     "nbow": bag_of_words,
     "rnn": recurrent,
     "lstm": recurrent,
     "gru": recurrent,
+    "attention-rnn": attention_rnn,
     "textcnn": textcnn,
     "transformer": transformer,
+    "bert": bert,
+    "mdlstm": mdlstm,
+    "grid-lstm": grid_lstm,
+    "goru": goru,
     "mlp": mlp,
     "cnn": cnn,
 }

@@ -45,6 +45,11 @@ def streams(_: Any) -> str:
     return ""
 
 
+def words(_: Any) -> str:
+    """Every variant of an architecture reads the task's own encoding."""
+    return "words"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """One part of a training step: which parameters it moves, and by which loss.
@@ -75,7 +80,7 @@ class Architecture:
         width: the hyperparameter that scales its size.
         parameter_count: the closed form of its number of parameters, where one is known.
         phases: its own training step, from the model and the task's loss; None is one phase over everything.
-        encoding: how texts become token ids; `words` is the task's own.
+        encoding: how texts become token ids for models of these hyperparameters; `words` is the task's own way.
         not_streaming: why models of these hyperparameters are not `Streaming`; an empty text where they are.
     """
 
@@ -89,7 +94,7 @@ class Architecture:
     width: str | None = None
     parameter_count: Callable[[Spec, Any], int] | None = None
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None
-    encoding: str = "words"
+    encoding: Callable[[Any], str] = words
     not_streaming: Callable[[Any], str] = no_streaming
 
     def supports(self, spec: Spec) -> bool:
@@ -114,10 +119,15 @@ ARCHITECTURES: Registry[Architecture] = Registry(
         "rnn": "bench.architectures.recurrent",
         "lstm": "bench.architectures.recurrent",
         "gru": "bench.architectures.recurrent",
+        "attention-rnn": "bench.architectures.attention_rnn",
         "textcnn": "bench.architectures.textcnn",
         "transformer": "bench.architectures.transformer",
+        "bert": "bench.architectures.bert",
         "mlp": "bench.architectures.mlp",
         "cnn": "bench.architectures.cnn",
+        "mdlstm": "bench.architectures.mdlstm",
+        "grid-lstm": "bench.architectures.grid_lstm",
+        "goru": "bench.architectures.goru",
     },
     group="bench.architectures",
 )
@@ -134,7 +144,7 @@ def architecture(
     width: str | None = None,
     parameter_count: Callable[[Spec, Any], int] | None = None,
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None,
-    encoding: str = "words",
+    encoding: Callable[[Any], str] = words,
     not_streaming: Callable[[Any], str] = no_streaming,
 ) -> Callable[[Callable[[Spec, Any], nn.Module]], Callable[[Spec, Any], nn.Module]]:
     """Register the decorated `build(spec, hyperparameters) -> nn.Module` under a name; see `Architecture` for the rest."""

@@ -1,32 +1,47 @@
-"""Recurrent classifiers on torch's fused cells: Elman's RNN, LSTM and GRU, stacked, in one or both directions."""
+"""Recurrent classifiers: Elman's RNN, LSTM and GRU on torch's fused cells, and the LSTM of 1997."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from bench.architectures import State, architecture
+from bench.architectures.cells import (
+    FORGET_BIAS,
+    Hyperparameters,
+    at_last,
+    not_streaming,
+    packed,
+    read,
+    set_forget_bias,
+    stacked,
+    stacked_count,
+    stacked_width,
+    top,
+)
+from bench.architectures.forgetless import ForgetlessLSTM
 from bench.architectures.layers import Embedding, embedding_count, known, linear_count
+from bench.errors import ModelError
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 
+IDENTITY_INPUT_STD = 1e-3
+"""Of Le 2015: nothing that was ever added to a state leaves it, and in a second layer such sums are added up again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameters:
-    """Of `rnn` and `gru`."""
+class RNNHyperparameters(Hyperparameters):
+    """Of `rnn`."""
 
-    embedding_dim: int = option(128, "size of a word's vector", at_least=1)
-    hidden_dim: int = option(128, "size of the state, in each direction", at_least=1)
-    num_layers: int = option(1, "stacked recurrent layers", at_least=1)
-    bidirectional: bool = option(False, "read in both directions and join the two last states")
-    dropout: float = option(
-        0.5, "share dropped in training between layers and before the classifier", at_least=0, below=1
+    nonlinearity: str = option("tanh", "what a state goes through", choices=("tanh", "relu"))
+    init: str = option(
+        "default",
+        "torch's own; or the identity as recurrent matrix, small input weights, no biases: with relu the IRNN of Le 2015",
+        choices=("default", "identity"),
     )
 
 
@@ -34,10 +49,12 @@ class Hyperparameters:
 class LSTMHyperparameters(Hyperparameters):
     """Of `lstm`."""
 
-    forget_bias: float = option(1.0, "initial bias of the forget gate; 1 lets a fresh cell remember (Gers 2000)")
-
-
-Cell = Callable[..., nn.RNNBase]
+    forget_gate: bool = option(
+        True, "false for the cell of 1997: input and output gate only, nothing is ever forgotten"
+    )
+    forget_bias: float = option(
+        FORGET_BIAS, "initial bias of the forget gate, where there is one; 1 lets a fresh cell remember (Gers 2000)"
+    )
 
 
 class RecurrentClassifier(nn.Module):
@@ -46,72 +63,41 @@ class RecurrentClassifier(nn.Module):
     A second direction starts at the last real position and ends at the first one.
     """
 
-    def __init__(self, cell: Cell, spec: Spec, hyperparameters: Hyperparameters) -> None:
+    def __init__(self, cell: str, spec: Spec, hyperparameters: Hyperparameters, **more: object) -> None:
         super().__init__()
         self.embedding = Embedding(spec, hyperparameters.embedding_dim)
-        self.recurrent = cell(
-            hyperparameters.embedding_dim,
-            hyperparameters.hidden_dim,
-            num_layers=hyperparameters.num_layers,
-            bidirectional=hyperparameters.bidirectional,
-            # torch warns where there is no second layer to drop for
-            dropout=hyperparameters.dropout if hyperparameters.num_layers > 1 else 0.0,
-            batch_first=True,
-        )
+        self.recurrent = stacked(cell, hyperparameters, **more)
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        directions = 2 if hyperparameters.bidirectional else 1
-        self.classifier = nn.Linear(directions * hyperparameters.hidden_dim, known(spec.classes, "classes"))
+        self.classifier = nn.Linear(stacked_width(hyperparameters), known(spec.classes, "classes"))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
         x_BLD = self.embedding(inputs)
         if lengths is None:
-            _, state = self.recurrent(x_BLD)
-            last_BH = self._top(state)
-        elif self.recurrent.bidirectional:
-            # only packing starts the backward half at each row's own end, in every layer
-            packed = pack_padded_sequence(x_BLD, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
-            _, state = self.recurrent(packed)
-            last_BH = self._top(state)
+            last_BK = top(self.recurrent, self.recurrent(x_BLD)[1])
+        elif not self.recurrent.bidirectional:
+            last_BK = at_last(self.recurrent(x_BLD)[0], lengths)
+        elif isinstance(self.recurrent, ForgetlessLSTM):
+            forward_BLH, backward_BLH = self.recurrent(x_BLD, lengths=lengths)[0].chunk(2, dim=2)
+            last_BK = torch.cat([at_last(forward_BLH, lengths), backward_BLH[:, 0]], dim=1)
         else:
-            output_BLH, _ = self.recurrent(x_BLD)
-            place_B11 = (lengths.clamp(min=1) - 1).to(inputs.device)[:, None, None]
-            last_BH = output_BLH.gather(1, place_B11.expand(-1, 1, output_BLH.shape[2])).squeeze(1)
-        return cast(Tensor, self.classifier(self.dropout(last_BH)))
+            last_BK = top(self.recurrent, self.recurrent(packed(x_BLD, lengths))[1])
+        return cast(Tensor, self.classifier(self.dropout(last_BK)))
 
     def init_state(self, prefix: Tensor) -> State:
         """The hidden states of all layers, (layers, B, H), and an LSTM's cells; for one direction only."""
-        if prefix.shape[1]:
-            _, state = self.recurrent(self.embedding(prefix))
-            return state if isinstance(state, tuple) else (state,)
-        zeros = self.classifier.weight.new_zeros(self.recurrent.num_layers, len(prefix), self.recurrent.hidden_size)
-        return (zeros, zeros) if isinstance(self.recurrent, nn.LSTM) else (zeros,)
+        return read(self.recurrent, self.embedding(prefix))[1]
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits after one more token (B,) or vector (B, D): one turn of the cells."""
-        x_B1D = self.embedding(inputs)[:, None]
-        _, after = self.recurrent(x_B1D, state if isinstance(self.recurrent, nn.LSTM) else state[0])
-        logits_BC = cast(Tensor, self.classifier(self.dropout(self._top(after))))
-        return logits_BC, after if isinstance(after, tuple) else (after,)
-
-    def _top(self, state: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-        """Last states of the top layer, both directions side by side; `state` is (layers * directions, B, H)."""
-        hidden = state[0] if isinstance(state, tuple) else state
-        return torch.cat([hidden[-2], hidden[-1]], dim=1) if self.recurrent.bidirectional else hidden[-1]
+        output_B1H, after = read(self.recurrent, self.embedding(inputs)[:, None], state)
+        return cast(Tensor, self.classifier(self.dropout(output_B1H[:, 0]))), after
 
 
-def parameter_count(gates: int, spec: Spec, hyperparameters: Hyperparameters) -> int:
-    """Embedding, `gates` matrices per layer and direction with torch's two bias vectors each, classifier."""
-    size, hidden = hyperparameters.embedding_dim, hyperparameters.hidden_dim
-    directions = 2 if hyperparameters.bidirectional else 1
-    below = [size] + [directions * hidden] * (hyperparameters.num_layers - 1)
-    cells = sum(directions * gates * hidden * (inputs + hidden + 2) for inputs in below)
-    return embedding_count(spec, size) + cells + linear_count(directions * hidden, known(spec.classes, "classes"))
-
-
-def not_streaming(hyperparameters: Hyperparameters) -> str:
-    """Why a variant does not stream, or an empty text."""
-    return "one of its directions begins with the last word" if hyperparameters.bidirectional else ""
+def parameter_count(cell: str, spec: Spec, hyperparameters: Hyperparameters) -> int:
+    """Embedding, cells, classifier."""
+    classifier = linear_count(stacked_width(hyperparameters), known(spec.classes, "classes"))
+    return embedding_count(spec, hyperparameters.embedding_dim) + stacked_count(cell, hyperparameters) + classifier
 
 
 register = partial(
@@ -125,14 +111,23 @@ register = partial(
 
 @register(
     "rnn",
-    summary="Elman's recurrent network (tanh), last state, linear layer",
-    source="Elman 1990, Finding Structure in Time; bidirectional: Schuster & Paliwal 1997",
-    hyperparameters=Hyperparameters,
-    parameter_count=partial(parameter_count, 1),
+    summary="Elman's recurrent network (tanh or ReLU), last state, linear layer",
+    source="Elman 1990, Finding Structure in Time; bidirectional: Schuster & Paliwal 1997; identity: Le et al. 2015",
+    hyperparameters=RNNHyperparameters,
+    parameter_count=partial(parameter_count, "rnn"),
 )
-def build_rnn(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
+def build_rnn(spec: Spec, hyperparameters: RNNHyperparameters) -> nn.Module:
     """An RNN classifier."""
-    return RecurrentClassifier(nn.RNN, spec, hyperparameters)
+    model = RecurrentClassifier("rnn", spec, hyperparameters, nonlinearity=hyperparameters.nonlinearity)
+    if hyperparameters.init == "identity":
+        for name, parameter in model.recurrent.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.normal_(parameter, std=IDENTITY_INPUT_STD)
+            elif name.startswith("weight_hh"):
+                nn.init.eye_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+    return model
 
 
 @register(
@@ -140,27 +135,35 @@ def build_rnn(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     summary="gated recurrent unit, last state, linear layer",
     source="Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder",
     hyperparameters=Hyperparameters,
-    parameter_count=partial(parameter_count, 3),
+    parameter_count=partial(parameter_count, "gru"),
 )
 def build_gru(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """A GRU classifier."""
-    return RecurrentClassifier(nn.GRU, spec, hyperparameters)
+    return RecurrentClassifier("gru", spec, hyperparameters)
+
+
+def _lstm_cell(hyperparameters: LSTMHyperparameters) -> str:
+    return "lstm" if hyperparameters.forget_gate else "forgetless"
 
 
 @register(
     "lstm",
-    summary="long short-term memory, last state, linear layer",
+    summary="long short-term memory with or without a forget gate, last state, linear layer",
     source="Hochreiter & Schmidhuber 1997, Long Short-Term Memory; forget gate: Gers et al. 2000",
     hyperparameters=LSTMHyperparameters,
-    parameter_count=partial(parameter_count, 4),
+    parameter_count=lambda spec, settings: parameter_count(_lstm_cell(settings), spec, settings),
 )
 def build_lstm(spec: Spec, hyperparameters: LSTMHyperparameters) -> nn.Module:
-    """An LSTM classifier whose forget gates start at `forget_bias`."""
-    model = RecurrentClassifier(nn.LSTM, spec, hyperparameters)
-    hidden = hyperparameters.hidden_dim
-    with torch.no_grad():
-        for name, parameter in model.recurrent.named_parameters():
-            if name.startswith("bias"):
-                # torch adds two bias vectors; gates lie in the order input, forget, cell, output
-                parameter[hidden : 2 * hidden].fill_(hyperparameters.forget_bias if "_ih_" in name else 0.0)
+    """An LSTM classifier whose forget gates start at `forget_bias`, or that has none.
+
+    Raises:
+        ModelError: a bias is asked for of a gate that is not there.
+    """
+    if not hyperparameters.forget_gate and hyperparameters.forget_bias != FORGET_BIAS:
+        raise ModelError(
+            f"lstm: forget_bias is {hyperparameters.forget_bias}, but forget_gate is false; remove one of them"
+        )
+    model = RecurrentClassifier(_lstm_cell(hyperparameters), spec, hyperparameters)
+    if hyperparameters.forget_gate:
+        set_forget_bias(model.recurrent, hyperparameters.forget_bias)
     return model

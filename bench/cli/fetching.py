@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def bring_data(plan: Plan) -> None:
-    """Fetch what is not here of the data that a plan needs: to train on, or for the lengths of its texts.
+    """Fetch what is not here of what a plan needs: data to train on, or for the lengths of its texts, and pretrained weights.
 
     Raises:
         DataError: nobody could bring it.
@@ -18,12 +18,10 @@ def bring_data(plan: Plan) -> None:
     from bench.records import LengthDistribution
     from bench.tasks.data import needed
 
-    tasks = dict.fromkeys(
-        case.task
-        for case in plan.cases
-        if not case.skip and (case.fit is not None or case.length_distribution is LengthDistribution.DATA)
-    )
-    for source in dict.fromkeys(needed(task) for task in tasks):
+    cases = [case for case in plan.cases if not case.skip]
+    names = [case.task for case in cases if case.fit is not None or case.length_distribution is LengthDistribution.DATA]
+    names += [str(weights) for case in cases if (weights := case.variant.hyperparameters.get("weights"))]
+    for source in dict.fromkeys(map(needed, names)):
         if source is not None:
             fetch(source)
 

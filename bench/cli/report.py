@@ -77,13 +77,16 @@ def _made(runs: Runs, format: ReportFormat) -> bytes:
 
 
 def html(runs: Runs) -> bytes:
-    """The HTML page of some runs, with chance levels and the origin of the data."""
+    """The HTML page of some runs, with chance levels and the origin of data and of pretrained weights."""
     from bench.report import render
     from bench.tasks.data import needed
 
     fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
     chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
-    found = [(key, source) for key, (case, _) in fits.items() if (source := needed(case.task)) is not None]
+    names = {key: case.task for key, (case, _) in fits.items()}
+    pretrained = (case.variant.hyperparameters.get("weights") for run, _ in runs for case in run.plan.cases)
+    names |= {str(weights): str(weights) for weights in pretrained if weights}
+    found = [(key, source) for key, name in names.items() if (source := needed(name)) is not None]
     sources = [
         (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}") for key, source in found
     ]

@@ -151,12 +151,14 @@ def _why_not_more(name: str, shown: Shown) -> str:
 
 _STEP = Aspect(
     title="What a step is made of",
-    says="Parts are timed one by one, in a process of their own: together they may take longer than a step does.",
+    says="Parts are timed one by one, in a process of their own: together they may take longer than a step does. The gradient "
+    "ratio is, before any training, the norm of the loss's gradient at the first step of a sequence over that at the last.",
     needs=(*_PARTS, "operator_count", "kernel_count"),
     figures=(
         *(_metric(name, beside=partial(_share_of_step, name)) for name in _PARTS),
         _metric("operator_count"),
         _metric("kernel_count"),
+        _metric("gradient_ratio"),
     ),
     passing=PassKind.SPLIT,
 )

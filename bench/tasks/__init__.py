@@ -140,6 +140,9 @@ TASKS: Registry[TaskKind] = Registry(
         "text-classification": "bench.tasks.text_classification",
         "images": "bench.tasks.images",
         "tabular": "bench.tasks.tabular",
+        "first-token": "bench.tasks.probes",
+        "parity": "bench.tasks.probes",
+        "recall": "bench.tasks.probes",
     },
     group="bench.tasks",
 )

@@ -15,6 +15,7 @@ from bench.tasks.data.items import read_reviews
 from bench.tasks.data.providers import fetch
 from bench.tasks.data.sources import IMDB
 from bench.tasks.text import VOCABULARY_SIZE, TextTask, prepare
+from bench.tasks.wordpieces import WordPieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,9 @@ class Imdb(TextTask):
     def __init__(self, options: Options) -> None:
         self.vocabulary_size = options.vocabulary_size
 
-    def arrays(self, *names: str) -> Arrays:
+    def arrays(self, *names: str, pieces: WordPieces | None = None) -> Arrays:
         """The encoded reviews, fetched if they are not here."""
         found = fetch(IMDB)
-        return prepare(found.identity, self.vocabulary_size, shown(found.path), lambda: read_reviews(found.path), names)
+        return prepare(
+            found.identity, self.vocabulary_size, shown(found.path), lambda: read_reviews(found.path), names, pieces
+        )

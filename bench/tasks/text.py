@@ -22,6 +22,7 @@ from bench.tasks.classification import Classification, random_targets
 from bench.tasks.data.cache import Arrays, prepared
 from bench.tasks.data.items import Texts
 from bench.tasks.splits import SPLITS, Split, first_of_each, split_in_order
+from bench.tasks.wordpieces import PREFIX, WordPieces, named_word_pieces
 from bench.tasks.words import FIRST_WORD_ID, PADDING_ID, WORDS_VERSION, build_vocabulary, encode, tokenise
 
 VOCABULARY_SIZE = 20_000
@@ -38,8 +39,8 @@ class TextTask(Classification):
     folds = 0
 
     @abstractmethod
-    def arrays(self, *names: str) -> Arrays:
-        """The encoded splits, as `prepare` makes them; at least those that are named, all if none is."""
+    def arrays(self, *names: str, pieces: WordPieces | None = None) -> Arrays:
+        """The splits in words, or in word pieces, as `prepare` makes them; at least those named, all if none is."""
 
     def spec(self, sequence_length: int | None) -> Spec:
         """Ids of words in, classes out.
@@ -76,23 +77,29 @@ class TextTask(Classification):
         return [int(length) for length in np.minimum(lengths, spec.sequence_length or 1)]
 
     def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:
-        """Real texts, each cut to its first `spec.sequence_length` words.
+        """Real texts, each cut to its first `spec.sequence_length` words or word pieces.
 
         Raises:
             DataError: they are not here and nobody could bring them, or they are not what was expected.
-            UsageError: another encoding than `words`, or a fold of the one fixed split.
+            ModelError: the weights whose word pieces are asked for are not here, or not whole.
+            UsageError: an encoding that nobody knows, or a fold of the one fixed split.
         """
         if fold is not None:
             raise UsageError(f"task '{self.name}': found fold {fold}, expected none; it has one fixed split")
-        if encoding != "words":
-            raise UsageError(f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words'")
-        arrays = self.arrays()
+        pieces = named_word_pieces(encoding)
+        if pieces is None and encoding != "words":
+            raise UsageError(
+                f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words' or '{PREFIX}WEIGHTS'"
+            )
+        arrays = self.arrays(pieces=pieces)
         parts = {
             name: EncodedTexts(
                 ids=arrays[f"{name}_ids"],
                 offsets=arrays[f"{name}_offsets"],
                 labels=arrays[f"{name}_labels"],
                 length=spec.sequence_length or 1,
+                padding_id=PADDING_ID if pieces is None else pieces.padding_id,
+                end_id=None if pieces is None else pieces.end_id,
             )
             for name in SPLITS
         }
@@ -101,12 +108,18 @@ class TextTask(Classification):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedTexts:
-    """Texts as ids in one row: text i is `ids[offsets[i]:offsets[i + 1]]`, of which the first `length` are used."""
+    """Texts as ids in one row: text i is `ids[offsets[i]:offsets[i + 1]]`, of which the first `length` are used.
+
+    Attributes:
+        end_id: what stands last in every text, cut or not; None where nothing does.
+    """
 
     ids: NDArray[Any]
     offsets: NDArray[Any]
     labels: NDArray[Any]
     length: int
+    padding_id: int = PADDING_ID
+    end_id: int | None = None
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -117,9 +130,11 @@ class EncodedTexts:
         places = np.asarray(indices, dtype=np.int64)
         starts = self.offsets[places]
         lengths = np.minimum(self.offsets[places + 1] - starts, self.length)
-        inputs = np.full((len(places), int(lengths.max())), PADDING_ID, dtype=np.int64)
+        inputs = np.full((len(places), int(lengths.max())), self.padding_id, dtype=np.int64)
         for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
             inputs[row, :length] = self.ids[start : start + length]
+        if self.end_id is not None:
+            inputs[np.arange(len(places)), lengths - 1] = self.end_id
         return Batch(
             inputs=torch.from_numpy(inputs),
             lengths=torch.from_numpy(lengths),
@@ -143,18 +158,24 @@ def random_words(vocabulary_size: int, shape: tuple[int, int], generator: torch.
 
 
 def prepare(
-    identity: object, vocabulary_size: int, where: str, read: Callable[[], Texts], names: Sequence[str] = ()
+    identity: object,
+    vocabulary_size: int,
+    where: str,
+    read: Callable[[], Texts],
+    names: Sequence[str] = (),
+    pieces: WordPieces | None = None,
 ) -> Arrays:
-    """Texts without repeats, split in their order and encoded by the words of the training split.
+    """Texts without repeats, split in their order and encoded: by the words of the training split, or in word pieces.
 
     `identity` changes whenever `read` would give something else; `where` is the file, for error sentences; `names` are the
     arrays that are needed, all if none is named.
     """
-    made_of = [identity, vocabulary_size, WORDS_VERSION, SPLIT_VERSION]
-    return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, where), names)
+    encoding: list[object] = [vocabulary_size, WORDS_VERSION] if pieces is None else pieces.identity
+    made_of = [identity, *encoding, SPLIT_VERSION]
+    return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, where, pieces), names)
 
 
-def _prepare(found: Texts, vocabulary_size: int, where: str) -> Arrays:
+def _prepare(found: Texts, vocabulary_size: int, where: str, pieces: WordPieces | None) -> Arrays:
     first = first_of_each(found.texts)
     items = Texts(
         texts=[found.texts[place] for place in first],
@@ -162,25 +183,33 @@ def _prepare(found: Texts, vocabulary_size: int, where: str) -> Arrays:
         classes=found.classes,
     )
     split = split_in_order(items.labels, items.classes, where)
-    tokens = [tokenise(text) for text in items.texts]
-    vocabulary = build_vocabulary((tokens[place] for place in split.train), vocabulary_size)
+    encoding: list[object] = ["words", WORDS_VERSION, vocabulary_size] if pieces is None else pieces.identity
     arrays: dict[str, NDArray[Any]] = {
         "classes": np.array(items.classes),
-        "fingerprint": np.array(_fingerprint(items, split, vocabulary_size)),
+        "fingerprint": np.array(_fingerprint(items, split, encoding)),
     }
-    for name in SPLITS:
-        places = getattr(split, name)
-        ids, offsets = encode((tokens[place] for place in places), vocabulary)
-        labels = np.array([items.labels[place] for place in places], dtype=np.int64)
+    for name, (ids, offsets) in _encoded(items.texts, split, vocabulary_size, pieces).items():
+        labels = np.array([items.labels[place] for place in getattr(split, name)], dtype=np.int64)
         arrays |= {f"{name}_ids": ids, f"{name}_offsets": offsets, f"{name}_labels": labels}
     return arrays
 
 
-def _fingerprint(items: Texts, split: Split, vocabulary_size: int) -> str:
+def _encoded(
+    texts: Sequence[str], split: Split, vocabulary_size: int, pieces: WordPieces | None
+) -> dict[str, tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    """Ids and offsets of each split."""
+    if pieces is not None:
+        return {name: pieces.encode(texts[place] for place in getattr(split, name)) for name in SPLITS}
+    tokens = [tokenise(text) for text in texts]
+    vocabulary = build_vocabulary((tokens[place] for place in split.train), vocabulary_size)
+    return {name: encode((tokens[place] for place in getattr(split, name)), vocabulary) for name in SPLITS}
+
+
+def _fingerprint(items: Texts, split: Split, encoding: Sequence[object]) -> str:
     contents = hashlib.sha256()
     for name in SPLITS:
         places = getattr(split, name)
         contents.update(f"{name} {len(places)}\0".encode())
         for place in places:
             contents.update(f"{items.classes[items.labels[place]]}\0{items.texts[place]}\0".encode())
-    return digest([contents.hexdigest(), "words", WORDS_VERSION, vocabulary_size])
+    return digest([contents.hexdigest(), *encoding])

@@ -18,6 +18,7 @@ from bench.tasks import task
 from bench.tasks.data.cache import Arrays, file_sha256, shown
 from bench.tasks.data.table_file import read_table
 from bench.tasks.text import VOCABULARY_SIZE, TextTask, prepare
+from bench.tasks.wordpieces import WordPieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +58,15 @@ class TextClassification(TextTask):
         counts = np.bincount(self._prepared["test_labels"])
         return float(counts.max() / counts.sum())
 
-    def arrays(self, *names: str) -> Arrays:  # noqa: ARG002 - its number of classes needs all of them anyway
-        """The encoded texts of the file, as it was when it was first asked for."""
-        return self._prepared
+    def arrays(self, *names: str, pieces: WordPieces | None = None) -> Arrays:  # noqa: ARG002 - classes need all of them
+        """The encoded texts of the file; in words, as it was when it was first asked for."""
+        return self._prepared if pieces is None else self._prepare(pieces)
 
     @cached_property
     def _prepared(self) -> Arrays:
+        return self._prepare(None)
+
+    def _prepare(self, pieces: WordPieces | None) -> Arrays:
         path, options = Path(self.options.file), self.options
         if not path.is_file():
             raise DataError(f"{shown(path)}: is no file; expected a CSV or TSV with a text and a label a line")
@@ -72,4 +76,5 @@ class TextClassification(TextTask):
             self.vocabulary_size,
             shown(path),
             lambda: read_table(path, options.text_column, options.label_column),
+            pieces=pieces,
         )

@@ -19,13 +19,18 @@ _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
+def without_breaks(text: str) -> str:
+    """The text with a space for every `<br />`, the one thing in reviews that nobody wrote."""
+    return _BREAK.sub(" ", text)
+
+
 def tokenise(text: str) -> list[str]:
     """Words in lower case: runs of letters and digits, apostrophes inside kept; `<br />` is a space.
 
     >>> tokenise("Don't miss it!<br /><br />10/10")
     ["don't", 'miss', 'it', '10', '10']
     """
-    return _WORD.findall(_BREAK.sub(" ", text).lower())
+    return _WORD.findall(without_breaks(text).lower())
 
 
 def build_vocabulary(texts: Iterable[list[str]], size: int) -> dict[str, int]:

@@ -136,8 +136,8 @@ def result(folder: Path, seeds: Iterator[int], *, blind: bool = False) -> CaseRe
     case = case_of(blind=blind)
     job = Job(kind=JobKind.FIT, case=case, measure=Measure(), folder=str(folder))
     backends.apply(case.precision, case.threads)
-    task, spec, built, _ = parts(job)
-    data = task.load(spec, built.encoding)
+    task, spec, built, hyperparameters = parts(job)
+    data = task.load(spec, built.encoding(hyperparameters))
     return CaseResult(case=case, fits=tuple(_fit(job, data, next(seeds)) for _ in range(LEAST_SEEDS)))
 
 

