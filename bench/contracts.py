@@ -112,13 +112,25 @@ def _running(architecture: Architecture, task: Task, spec: Spec, hyperparameters
         raise ModelError(
             f"{architecture.name}: building or running it on a small batch raised {_said(error)}"
         ) from error
-    expected = (ITEMS, spec.classes)
-    if spec.outputs is OutputKind.CLASSES and not (isinstance(outputs, Tensor) and outputs.shape == expected):
+    expected = _answers(spec)
+    if expected and not (isinstance(outputs, Tensor) and outputs.shape == expected[0]):
         found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise ModelError(
-            f"{architecture.name}: forward returned {found} for {ITEMS} items; expected logits {expected}, items x classes"
+            f"{architecture.name}: forward returned {found} for {ITEMS} items; expected {expected[1]} {expected[0]}, "
+            f"{expected[2]}"
         )
     return subject
+
+
+def _answers(spec: Spec) -> tuple[tuple[int | None, ...], str, str] | None:
+    """The shape of what a model answers to the small batch, what that is, and its dimensions; None where a task tells."""
+    if spec.outputs is OutputKind.CLASSES:
+        return (ITEMS, spec.classes), "logits", "items x classes"
+    if spec.outputs is OutputKind.STEP_CLASSES:
+        return (ITEMS, spec.sequence_length, spec.classes), "logits", "items x positions x classes"
+    if spec.outputs is OutputKind.VALUE:
+        return (ITEMS, spec.output_size), "values", "items x values"
+    return None
 
 
 # ── the contracts ──────────────────────────────────────────────────────────────────────────────────────────────────

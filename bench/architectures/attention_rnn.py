@@ -15,23 +15,20 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pad_packed_sequence
 
 from bench.architectures import State, architecture
 from bench.architectures.cells import (
     FORGET_BIAS,
     Hyperparameters,
-    at_last,
     not_streaming,
-    packed,
     read,
+    read_real,
     set_forget_bias,
     stacked,
     stacked_count,
     stacked_width,
-    top,
 )
-from bench.architectures.layers import Embedding, embedding_count, known, linear_count, real_mask
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count, real_mask
 from bench.errors import ModelError
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -94,7 +91,7 @@ class AttentionRNN(nn.Module):
         self.window = hyperparameters.window
         self.join = nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(width, known(spec.classes, "classes"))
+        self.classifier = nn.Linear(width, answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
@@ -110,7 +107,7 @@ class AttentionRNN(nn.Module):
 
     def _look(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Last states, outputs that are looked at, their weights, their places; for the last columns None as places."""
-        last_BK, output_BLK = self._read(self.embedding(inputs), lengths)
+        last_BK, output_BLK = read_real(self.recurrent, self.embedding(inputs), lengths)
         output_BSK, place_BS, mask_BS = output_BLK, None, None
         if 0 < self.window < inputs.shape[1]:
             if lengths is None:
@@ -123,18 +120,6 @@ class AttentionRNN(nn.Module):
             mask_BS = real_mask(lengths, inputs.shape[1], inputs.device)
         weight_BS = self._weights(last_BK, (output_BSK, *self.score.keys(output_BSK)), mask_BS)
         return last_BK, output_BSK, weight_BS, place_BS
-
-    def _read(self, x_BLD: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The last states (B, K), each direction's at its own end, and all outputs (B, L, K)."""
-        if lengths is None:
-            output_BLK, state = self.recurrent(x_BLD)
-            return top(self.recurrent, state), output_BLK
-        if not self.recurrent.bidirectional:
-            output_BLK = self.recurrent(x_BLD)[0]
-            return at_last(output_BLK, lengths), output_BLK
-        output, state = self.recurrent(packed(x_BLD, lengths))
-        output_BLK, _ = pad_packed_sequence(output, batch_first=True, total_length=x_BLD.shape[1])
-        return top(self.recurrent, state), output_BLK
 
     def _weights(self, last_BK: Tensor, memory: tuple[Tensor, ...], mask_BS: Tensor | None = None) -> Tensor:
         """Softmax (B, S) of the scores where the mask is true; `memory` ends with what the score compares to."""
@@ -173,7 +158,7 @@ def parameter_count(spec: Spec, hyperparameters: AttentionHyperparameters) -> in
     """Embedding, cells, score, joining layer, classifier."""
     width, size = stacked_width(hyperparameters), hyperparameters.hidden_dim
     score = (2 * width + 1) * size if hyperparameters.score == "additive" else 0
-    head = linear_count(2 * width, width) + linear_count(width, known(spec.classes, "classes"))
+    head = linear_count(2 * width, width) + linear_count(width, answer_size(spec))
     cells = stacked_count(hyperparameters.cell, hyperparameters)
     return embedding_count(spec, hyperparameters.embedding_dim) + cells + score + head
 
@@ -183,7 +168,7 @@ def parameter_count(spec: Spec, hyperparameters: AttentionHyperparameters) -> in
     summary="attention over all outputs of an LSTM, GRU or RNN, or the last k of them, joined with its last state",
     source="Bahdanau et al. 2015, Jointly Learning to Align and Translate; dot, local: Luong et al. 2015",
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=AttentionHyperparameters,
     width="hidden_dim",
     parameter_count=parameter_count,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import architecture
-from bench.architectures.layers import known, linear_count, real_mask
+from bench.architectures.layers import answer_size, known, linear_count, real_mask
 from bench.architectures.pretrained import Sizes, load, sizes_of
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -170,7 +170,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     embeddings = (of.vocabulary_size + of.positions + of.token_types + 2) * size
     attention = linear_count(size, 3 * size) + linear_count(size, size)
     layer = attention + linear_count(size, inner) + linear_count(inner, size) + 4 * size
-    head = linear_count(size, size) + linear_count(size, known(spec.classes, "classes"))
+    head = linear_count(size, size) + linear_count(size, answer_size(spec))
     return embeddings + of.num_layers * layer + head
 
 
@@ -189,7 +189,7 @@ def not_streaming(_: Hyperparameters) -> str:
     summary="BERT encoder (post-norm, GELU), pooler over [CLS], linear layer; fresh or pretrained",
     source="Devlin et al. 2019, BERT; small sizes: Turc et al. 2019, Well-Read Students Learn Better",
     inputs=[InputKind.TOKENS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     parameter_count=parameter_count,
     encoding=encoding,
@@ -204,7 +204,7 @@ def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """
     checkpoint = pretrained(hyperparameters)
     found = sizes(spec, hyperparameters, checkpoint)
-    model = BertClassifier(found, known(spec.classes, "classes"), hyperparameters.dropout)
+    model = BertClassifier(found, answer_size(spec), hyperparameters.dropout)
     if checkpoint is not None and not model.positions.is_meta:
         load(model, checkpoint)
     return model

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from bench.architectures import State
 from bench.architectures.forgetless import ForgetlessLSTM
@@ -99,6 +99,26 @@ def _zeros(recurrent: Recurrent, rows: int) -> State:
     directions = 2 if recurrent.bidirectional else 1
     hidden = next(recurrent.parameters()).new_zeros(recurrent.num_layers * directions, rows, recurrent.hidden_size)
     return (hidden, hidden) if isinstance(recurrent, nn.LSTM) else (hidden,)
+
+
+def read_real(recurrent: Recurrent, x_BLD: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Last states (B, K), each direction's at its own end, and outputs at all positions (B, L, K).
+
+    `lengths` (B,) on the CPU, None where every row is full.
+    """
+    if lengths is None:
+        output_BLK, state = recurrent(x_BLD)
+        return top(recurrent, state), output_BLK
+    if not recurrent.bidirectional:
+        output_BLK = recurrent(x_BLD)[0]
+        return at_last(output_BLK, lengths), output_BLK
+    if isinstance(recurrent, ForgetlessLSTM):
+        output_BLK = recurrent(x_BLD, lengths=lengths)[0]
+        forward_BLH, backward_BLH = output_BLK.chunk(2, dim=2)
+        return torch.cat([at_last(forward_BLH, lengths), backward_BLH[:, 0]], dim=1), output_BLK
+    output, state = recurrent(packed(x_BLD, lengths))
+    output_BLK, _ = pad_packed_sequence(output, batch_first=True, total_length=x_BLD.shape[1])
+    return top(recurrent, state), output_BLK
 
 
 def packed(x_BLD: Tensor, lengths: Tensor) -> PackedSequence:

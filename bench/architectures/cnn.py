@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from bench.architectures import architecture
-from bench.architectures.layers import known, linear_count
+from bench.architectures.layers import answer_size, linear_count
 from bench.errors import ModelError
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -40,7 +40,7 @@ class ConvolutionalClassifier(nn.Module):
             nn.MaxPool2d(2),
         )
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(pooled_size(spec, hyperparameters), known(spec.classes, "classes"))
+        self.classifier = nn.Linear(pooled_size(spec, hyperparameters), answer_size(spec))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits."""
@@ -69,7 +69,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     channels, _, _ = image_shape(spec)
     filters, area = hyperparameters.num_filters, KERNEL * KERNEL
     convolutions = linear_count(channels * area, filters) + linear_count(filters * area, 2 * filters)
-    return convolutions + linear_count(pooled_size(spec, hyperparameters), known(spec.classes, "classes"))
+    return convolutions + linear_count(pooled_size(spec, hyperparameters), answer_size(spec))
 
 
 @architecture(
@@ -77,7 +77,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="convolution, pooling, convolution, pooling, linear layer",
     source="LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition",
     inputs=[InputKind.IMAGE],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="num_filters",
     parameter_count=parameter_count,

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import Embedding, embedding_count, known, linear_count
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
 from bench.architectures.orthogonal import Reflections, Rotations
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -186,7 +186,10 @@ class Layer(nn.Module):
 
 
 class GORUClassifier(nn.Module):
-    """(B, L) tokens or (B, L, D) vectors to (B, C) logits, from the state after the last real position."""
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits or values, from the state after the last real position.
+
+    Where each step has a class, (B, L, C), from the state after each.
+    """
 
     def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
         super().__init__()
@@ -195,11 +198,14 @@ class GORUClassifier(nn.Module):
         below = [hyperparameters.embedding_dim] + [size] * (hyperparameters.num_layers - 1)
         self.layers = nn.ModuleList(Layer(inputs, hyperparameters) for inputs in below)
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(size, known(spec.classes, "classes"))
+        self.each_step = spec.outputs is OutputKind.STEP_CLASSES
+        self.classifier = nn.Linear(size, answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
         states_LBH = self._states(inputs)[-1]
+        if self.each_step:
+            return cast(Tensor, self.classifier(self.dropout(states_LBH.transpose(0, 1))))
         if lengths is None:
             last_BH = states_LBH[-1]
         else:
@@ -239,7 +245,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     matrix = hyperparameters.rotations * (hidden // 2) if hyperparameters.rotations else hidden * hidden
     below = [size] + [hidden] * (hyperparameters.num_layers - 1)
     cells = sum(3 * hidden * inputs + 2 * hidden * (hidden + 1) + hidden + matrix for inputs in below)
-    return embedding_count(spec, size) + cells + linear_count(hidden, known(spec.classes, "classes"))
+    return embedding_count(spec, size) + cells + linear_count(hidden, answer_size(spec))
 
 
 @architecture(
@@ -250,7 +256,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
         "rotations: Jing et al. 2016, Tunable Efficient Unitary Neural Networks (EUNN)"
     ),
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.STEP_CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="hidden_dim",
     parameter_count=parameter_count,

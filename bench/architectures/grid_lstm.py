@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import Embedding, embedding_count, known, linear_count
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 
@@ -40,7 +40,10 @@ class Hyperparameters:
 
 
 class GridClassifier(nn.Module):
-    """(B, L) tokens or (B, L, D) vectors to (B, C) logits, from the top of the grid at the last real position."""
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits or values, from the top of the grid at the last real position.
+
+    Where each step has a class, (B, L, C), from the top of every column.
+    """
 
     def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
         super().__init__()
@@ -52,7 +55,8 @@ class GridClassifier(nn.Module):
         self.time = nn.ModuleList(nn.LSTM(size, size, batch_first=True) for _ in range(own_weights))
         self.depth = nn.ModuleList(nn.Linear(2 * size, 4 * size) for _ in range(own_weights))
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(size, known(spec.classes, "classes"))
+        self.each_step = spec.outputs is OutputKind.STEP_CLASSES
+        self.classifier = nn.Linear(size, answer_size(spec))
         with torch.no_grad():
             for name, parameter in [*self.time.named_parameters(), *self.depth.named_parameters()]:
                 if "bias" in name:
@@ -62,6 +66,8 @@ class GridClassifier(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
         seen_BLS, memory_BLH, _ = self._climb(inputs)
+        if self.each_step:
+            return self._answer(seen_BLS, memory_BLH)
         if lengths is None:
             return self._answer(seen_BLS[:, -1], memory_BLH[:, -1])
         row_B = torch.arange(len(inputs), device=inputs.device)
@@ -81,7 +87,7 @@ class GridClassifier(nn.Module):
         return self._answer(seen_B1S[:, 0], memory_B1H[:, 0]), after
 
     def _climb(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
-        """Everything but the depth cells of the top layer, which only the last position needs.
+        """Everything but the depth cells of the top layer, which only positions with an answer need.
 
         Returns:
             Both h that they see, (B, L, 2H); the memory that comes up to them, (B, L, H); the state after the last position.
@@ -102,10 +108,10 @@ class GridClassifier(nn.Module):
                 hidden_BLH = self.dropout(hidden_BLH)
         return seen_BLS, memory_BLH, tuple(torch.cat(parts) for parts in zip(*after, strict=True))
 
-    def _answer(self, seen_BS: Tensor, memory_BH: Tensor) -> Tensor:
-        """Logits from the depth cells of the top layer at one position."""
-        hidden_BH, _ = lstm_cell(self._depth_gates(self.num_layers - 1, seen_BS), memory_BH)
-        return cast(Tensor, self.classifier(self.dropout(hidden_BH)))
+    def _answer(self, seen: Tensor, memory: Tensor) -> Tensor:
+        """Logits (..., C) from the depth cells of the top layer, which see (..., 2H) and a memory (..., H)."""
+        hidden, _ = lstm_cell(self._depth_gates(self.num_layers - 1, seen), memory)
+        return cast(Tensor, self.classifier(self.dropout(hidden)))
 
     def _depth_gates(self, layer: int, seen: Tensor) -> Tensor:
         return cast(Tensor, self.depth[layer % len(self.depth)](seen))
@@ -123,7 +129,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     size, hidden = hyperparameters.embedding_dim, hyperparameters.hidden_dim
     layer = 4 * hidden * (2 * hidden + 2) + linear_count(2 * hidden, 4 * hidden)
     layers = (1 if hyperparameters.tied else hyperparameters.num_layers) * layer
-    ends = linear_count(size, 2 * hidden) + linear_count(hidden, known(spec.classes, "classes"))
+    ends = linear_count(size, 2 * hidden) + linear_count(hidden, answer_size(spec))
     return embedding_count(spec, size) + layers + ends
 
 
@@ -132,7 +138,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="LSTM cells along time and along depth, top of the last column, linear layer",
     source="Kalchbrenner, Danihelka & Graves 2015, Grid Long Short-Term Memory",
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.STEP_CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="hidden_dim",
     parameter_count=parameter_count,

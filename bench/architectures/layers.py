@@ -1,6 +1,7 @@
 """What several architectures share: from items to vectors, what is padding, and pooling over real positions.
 
-Shape suffixes here and in every architecture: B items, L positions, D embedding, H hidden, C classes, V token ids.
+Shape suffixes here and in every architecture: B items, L positions, D embedding, H hidden, V token ids,
+C numbers of an answer: a logit a class, or values.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ModelError
-from bench.spec import InputKind, Spec
+from bench.spec import InputKind, OutputKind, Spec
 
 EMBEDDING_STD = 0.1
 """Spread of fresh embeddings. AdamW moves an entry by about its learning rate (1e-3) a step: from 0.1 a word can change its
@@ -27,6 +28,13 @@ def known(size: int | None, what: str) -> int:
     if size is None:
         raise ModelError(f"the task's spec gives no {what}, which this architecture needs; name another task")
     return size
+
+
+def answer_size(spec: Spec) -> int:
+    """How many numbers one answer has: a logit for each class, of an item or of one position, or so many values."""
+    if spec.outputs is OutputKind.VALUE:
+        return known(spec.output_size, "output_size")
+    return known(spec.classes, "classes")
 
 
 class Embedding(nn.Module):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import architecture
-from bench.architectures.layers import known, linear_count
+from bench.architectures.layers import answer_size, linear_count
 from bench.errors import ModelError
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -98,7 +98,7 @@ class ImageScanClassifier(nn.Module):
         self.scan = ImageScan((rows, columns), patch_values, hyperparameters)
         self.dropout = nn.Dropout(hyperparameters.dropout)
         joined = hyperparameters.directions * hyperparameters.hidden_dim
-        self.classifier = nn.Linear(joined, known(spec.classes, "classes"))
+        self.classifier = nn.Linear(joined, answer_size(spec))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits."""
@@ -157,7 +157,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     patch_values, _, _ = grid_shape(spec, hyperparameters)
     directions, hidden = hyperparameters.directions, hyperparameters.hidden_dim
     cells = directions * linear_count(patch_values + 2 * hidden, 5 * hidden)
-    return cells + linear_count(directions * hidden, known(spec.classes, "classes"))
+    return cells + linear_count(directions * hidden, answer_size(spec))
 
 
 @architecture(
@@ -165,7 +165,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="two-dimensional LSTM over pixels or patches, from one or four corners, mean state, linear layer",
     source="Graves, Fernandez & Schmidhuber 2007, Multi-Dimensional Recurrent Neural Networks",
     inputs=[InputKind.IMAGE],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="hidden_dim",
     parameter_count=parameter_count,

@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from bench.architectures import architecture
-from bench.architectures.layers import flat_size, known, linear_count
+from bench.architectures.layers import answer_size, flat_size, linear_count
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 
@@ -33,7 +33,7 @@ class Perceptron(nn.Module):
         for inputs, outputs in itertools.pairwise(sizes):
             hidden += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(hyperparameters.dropout)]
         self.hidden = nn.Sequential(*hidden)
-        self.classifier = nn.Linear(hyperparameters.hidden_dim, known(spec.classes, "classes"))
+        self.classifier = nn.Linear(hyperparameters.hidden_dim, answer_size(spec))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits."""
@@ -44,7 +44,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Hidden layers and classifier."""
     hidden = hyperparameters.hidden_dim
     between = (hyperparameters.num_layers - 1) * linear_count(hidden, hidden)
-    return linear_count(flat_size(spec), hidden) + between + linear_count(hidden, known(spec.classes, "classes"))
+    return linear_count(flat_size(spec), hidden) + between + linear_count(hidden, answer_size(spec))
 
 
 @architecture(
@@ -52,7 +52,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="linear layers with ReLU between them",
     source="Rumelhart, Hinton & Williams 1986, Learning Representations by Back-propagating Errors",
     inputs=[InputKind.FEATURES, InputKind.IMAGE],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="hidden_dim",
     parameter_count=parameter_count,

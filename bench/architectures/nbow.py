@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import Embedding, embedding_count, known, linear_count, mean_over_real, real_mask
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count, mean_over_real, real_mask
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 
@@ -29,7 +29,7 @@ class BagOfWords(nn.Module):
         super().__init__()
         self.embedding = Embedding(spec, hyperparameters.embedding_dim)
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(hyperparameters.embedding_dim, known(spec.classes, "classes"))
+        self.classifier = nn.Linear(hyperparameters.embedding_dim, answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
@@ -54,7 +54,7 @@ class BagOfWords(nn.Module):
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Embedding and classifier."""
     size = hyperparameters.embedding_dim
-    return embedding_count(spec, size) + linear_count(size, known(spec.classes, "classes"))
+    return embedding_count(spec, size) + linear_count(size, answer_size(spec))
 
 
 @architecture(
@@ -62,7 +62,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="mean of embeddings and a linear layer",
     source="Iyyer et al. 2015, Deep Unordered Composition Rivals Syntactic Methods for Text Classification (NBOW)",
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="embedding_dim",
     parameter_count=parameter_count,

@@ -6,25 +6,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from bench.architectures import State, architecture
 from bench.architectures.cells import (
     FORGET_BIAS,
     Hyperparameters,
-    at_last,
     not_streaming,
-    packed,
     read,
+    read_real,
     set_forget_bias,
     stacked,
     stacked_count,
     stacked_width,
-    top,
 )
-from bench.architectures.forgetless import ForgetlessLSTM
-from bench.architectures.layers import Embedding, embedding_count, known, linear_count
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
 from bench.errors import ModelError
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -58,9 +54,9 @@ class LSTMHyperparameters(Hyperparameters):
 
 
 class RecurrentClassifier(nn.Module):
-    """(B, L) tokens or (B, L, D) vectors to (B, C) logits, from the state after the last real position.
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits or values, from the state after the last real position.
 
-    A second direction starts at the last real position and ends at the first one.
+    A second direction starts at the last real position and ends at the first one. Where each step has a class, (B, L, C).
     """
 
     def __init__(self, cell: str, spec: Spec, hyperparameters: Hyperparameters, **more: object) -> None:
@@ -68,21 +64,13 @@ class RecurrentClassifier(nn.Module):
         self.embedding = Embedding(spec, hyperparameters.embedding_dim)
         self.recurrent = stacked(cell, hyperparameters, **more)
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(stacked_width(hyperparameters), known(spec.classes, "classes"))
+        self.each_step = spec.outputs is OutputKind.STEP_CLASSES
+        self.classifier = nn.Linear(stacked_width(hyperparameters), answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
-        x_BLD = self.embedding(inputs)
-        if lengths is None:
-            last_BK = top(self.recurrent, self.recurrent(x_BLD)[1])
-        elif not self.recurrent.bidirectional:
-            last_BK = at_last(self.recurrent(x_BLD)[0], lengths)
-        elif isinstance(self.recurrent, ForgetlessLSTM):
-            forward_BLH, backward_BLH = self.recurrent(x_BLD, lengths=lengths)[0].chunk(2, dim=2)
-            last_BK = torch.cat([at_last(forward_BLH, lengths), backward_BLH[:, 0]], dim=1)
-        else:
-            last_BK = top(self.recurrent, self.recurrent(packed(x_BLD, lengths))[1])
-        return cast(Tensor, self.classifier(self.dropout(last_BK)))
+        last_BK, output_BLK = read_real(self.recurrent, self.embedding(inputs), lengths)
+        return cast(Tensor, self.classifier(self.dropout(output_BLK if self.each_step else last_BK)))
 
     def init_state(self, prefix: Tensor) -> State:
         """The hidden states of all layers, (layers, B, H), and an LSTM's cells; for one direction only."""
@@ -96,14 +84,14 @@ class RecurrentClassifier(nn.Module):
 
 def parameter_count(cell: str, spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Embedding, cells, classifier."""
-    classifier = linear_count(stacked_width(hyperparameters), known(spec.classes, "classes"))
+    classifier = linear_count(stacked_width(hyperparameters), answer_size(spec))
     return embedding_count(spec, hyperparameters.embedding_dim) + stacked_count(cell, hyperparameters) + classifier
 
 
 register = partial(
     architecture,
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.STEP_CLASSES, OutputKind.VALUE],
     width="hidden_dim",
     not_streaming=not_streaming,
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import Embedding, embedding_count, known, linear_count, real_mask
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count, real_mask
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 
@@ -39,7 +39,7 @@ class TextCNN(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv1d(size, filters, kernel) for kernel in hyperparameters.kernel_sizes)
         self.kernel_sizes = hyperparameters.kernel_sizes
         self.dropout = nn.Dropout(hyperparameters.dropout)
-        self.classifier = nn.Linear(filters * len(self.kernel_sizes), known(spec.classes, "classes"))
+        self.classifier = nn.Linear(filters * len(self.kernel_sizes), answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
@@ -100,7 +100,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Embedding, one convolution per window size, classifier."""
     size, filters, kernels = hyperparameters.embedding_dim, hyperparameters.num_filters, hyperparameters.kernel_sizes
     convolutions = sum(linear_count(kernel * size, filters) for kernel in kernels)
-    classifier = linear_count(filters * len(kernels), known(spec.classes, "classes"))
+    classifier = linear_count(filters * len(kernels), answer_size(spec))
     return embedding_count(spec, size) + convolutions + classifier
 
 
@@ -109,7 +109,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="parallel n-gram convolutions and their maximum over time",
     source="Kim 2014, Convolutional Neural Networks for Sentence Classification",
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="num_filters",
     parameter_count=parameter_count,

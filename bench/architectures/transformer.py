@@ -19,6 +19,7 @@ from bench.architectures import State, architecture, streams
 from bench.architectures.layers import (
     EMBEDDING_STD,
     Embedding,
+    answer_size,
     embedding_count,
     known,
     linear_count,
@@ -74,7 +75,10 @@ class EncoderLayer(nn.Module):
 
 
 class TransformerClassifier(nn.Module):
-    """(B, L) tokens or (B, L, D) vectors to (B, C) logits; L at most the spec's, unless it has no positions."""
+    """(B, L) tokens or (B, L, D) vectors to (B, C) logits or values; L at most the spec's, unless it has no positions.
+
+    Where each step has a class, (B, L, C), and nothing is pooled.
+    """
 
     position_table: Tensor | None
 
@@ -95,7 +99,8 @@ class TransformerClassifier(nn.Module):
         self.dropout = nn.Dropout(hyperparameters.dropout)
         self.layers = nn.ModuleList(EncoderLayer(hyperparameters) for _ in range(hyperparameters.num_layers))
         self.norm = nn.LayerNorm(size)
-        self.classifier = nn.Linear(size, known(spec.classes, "classes"))
+        self.each_step = spec.outputs is OutputKind.STEP_CLASSES
+        self.classifier = nn.Linear(size, answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
@@ -111,6 +116,8 @@ class TransformerClassifier(nn.Module):
         for layer in self.layers:
             x_BLD = layer(x_BLD, mask_B11L)
         x_BLD = self.norm(x_BLD)
+        if self.each_step:
+            return cast(Tensor, self.classifier(x_BLD))
         pooled_BD = mean_over_real(x_BLD, mask_BL) if self.classifier_token is None else x_BLD[:, 0]
         return cast(Tensor, self.classifier(pooled_BD))
 
@@ -124,7 +131,8 @@ class TransformerClassifier(nn.Module):
         A new last word changes what every earlier word looks at, so all of them are read again.
         """
         so_far = torch.cat([state[0], inputs[:, None]], dim=1)
-        return self.forward(so_far), (so_far,)
+        answer = self.forward(so_far)
+        return answer[:, -1] if self.each_step else answer, (so_far,)
 
 
 def sinusoids(positions: int, size: int) -> Tensor:
@@ -142,7 +150,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     layer = 4 * size + attention + linear_count(size, inner) + linear_count(inner, size)
     positions = known(spec.sequence_length, "sequence_length") * size if hyperparameters.positions == "learned" else 0
     token = size if hyperparameters.pooling == "cls" else 0
-    head = 2 * size + linear_count(size, known(spec.classes, "classes"))
+    head = 2 * size + linear_count(size, answer_size(spec))
     return embedding_count(spec, size) + positions + token + hyperparameters.num_layers * layer + head
 
 
@@ -151,7 +159,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     summary="Transformer encoder (pre-norm), mean or classifier-token pooling, linear layer",
     source="Vaswani et al. 2017, Attention Is All You Need; pre-norm: Xiong et al. 2020, On Layer Normalization",
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES],
+    outputs=[OutputKind.CLASSES, OutputKind.STEP_CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="embedding_dim",
     parameter_count=parameter_count,
@@ -161,8 +169,11 @@ def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """A Transformer classifier.
 
     Raises:
-        ModelError: embedding_dim cannot be shared out between the heads.
+        ModelError: embedding_dim cannot be shared out between the heads, or a token is to stand for all of an item where
+            each step has a class.
     """
+    if hyperparameters.pooling == "cls" and spec.outputs is OutputKind.STEP_CLASSES:
+        raise ModelError("transformer: pooling is 'cls', but this task asks for a class at each step; remove it")
     if hyperparameters.embedding_dim % hyperparameters.num_heads:
         raise ModelError(
             f"transformer: embedding_dim {hyperparameters.embedding_dim} is not a multiple of "
