@@ -36,6 +36,17 @@ class Batch:
         return replace(self, inputs=inputs, targets=None if self.targets is None else self.targets.to(device))
 
 
+def asked(batch: Batch) -> Tensor:
+    """The targets of a batch that has some.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if batch.targets is None:
+        raise ValueError("the batch has no targets")
+    return batch.targets
+
+
 def forward(model: nn.Module, batch: Batch, spec: Spec) -> Tensor:
     """Call the model: `(inputs)`, with `lengths` for sequences, with `targets` where tokens come out (teacher forcing)."""
     arguments: list[Tensor | None] = [batch.inputs]

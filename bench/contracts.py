@@ -159,15 +159,18 @@ def gradients(subject: Checked) -> str:
             found: Sequence[Tensor | None] = torch.autograd.grad(
                 phase.loss(model, batch), parameters, allow_unused=True
             )
-            for parameter, gradient in zip(parameters, found, strict=True):
-                if gradient is None:
-                    continue
+            known = {one: it for one, it in zip(parameters, found, strict=True) if it is not None}
+            for parameter, gradient in known.items():
                 if not gradient.to_dense().isfinite().all():
                     return f"the gradient of {names[parameter]} is not finite"
                 if gradient.to_dense().any():
                     without.discard(parameter)
-                with torch.no_grad():  # what starts at zero hides what lies below it, until it has moved
-                    parameter.sub_(gradient, alpha=STEP_SIZE)
+            # what starts at zero hides what lies below it, until it has moved; a step is bounded, as that of any right model
+            # may explode (a deep IRNN's does)
+            longest = max([1.0, *(gradient.norm().item() for gradient in known.values())])
+            with torch.no_grad():
+                for parameter, gradient in known.items():
+                    parameter.sub_(gradient, alpha=STEP_SIZE / longest)
     lost = [name for parameter, name in names.items() if parameter in without]
     return f"no gradient reaches {', '.join(lost)}" if lost else ""
 

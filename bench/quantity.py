@@ -116,7 +116,9 @@ _BUILT_IN = (
         f1_macro="F1 (macro)",
         precision_macro="precision (macro)",
         recall_macro="recall (macro)",
+        exact_match="exact match",
     ),
+    *_metrics(Better.LOWER, Unit.NUMBER, mse="mean squared error", mae="mean absolute error"),
     *_metrics(Better.LOWER, Unit.NATS, test_loss="test loss"),
 )
 

@@ -15,7 +15,7 @@ from torch import nn
 from bench.architectures import ARCHITECTURES
 from bench.observations import Epoch, Fit
 from bench.records import FitSettings, Outcome
-from bench.tasks import Data
+from bench.tasks import TASKS, Data
 from bench.workloads import Subject
 from bench.workloads.fit import FitRun, fit
 from bench.workloads.training import build_step
@@ -59,6 +59,28 @@ def test_the_epoch_is_chosen_on_validation_and_reported_on_test() -> None:
     assert shorter.metrics == result.metrics
     assert result.metrics["accuracy"] > (TASK.chance or 0) * 1.5
     assert (result.total, len(result.predictions)) == (96 * 4, 96)
+
+
+def test_where_less_is_better_the_epoch_of_the_least_error_is_taken_and_a_target_lies_below() -> None:
+    task = TASKS.get("adding").make(TASKS.get("adding").options(train_items=64))
+    spec, architecture = task.spec(4), ARCHITECTURES.get("gru")
+
+    def built() -> Subject:
+        torch.manual_seed(0)
+        sizes = architecture.hyperparameters(embedding_dim=8, hidden_dim=16, dropout=0.0)
+        return replace(build(), task=task, spec=spec, architecture=architecture, model=architecture.build(spec, sizes))
+
+    told: list[Epoch] = []
+    settings = FitSettings(epochs=6, batch_size=16, learning_rates=(0.3,), target=0.3)
+    run = replace(run_of([]), build=built, data=task.load(spec), settings=settings)
+    result = fit(replace(run, tell=lambda news: told.extend([news] if isinstance(news, Epoch) else [])))
+    errors = [epoch.validation_score or 0 for epoch in told]
+    assert errors[0] > 0.3  # so that the first epoch does not reach the target
+    assert result.best_epoch == errors.index(min(errors)) + 1
+    assert min(errors) < 0.3
+    assert result.metrics["mse"] < 0.3
+    reached = next(place for place, error in enumerate(errors) if error <= 0.3)
+    assert result.time_to_target_s == pytest.approx(sum(epoch.seconds for epoch in told[: reached + 1]))
 
 
 @pytest.mark.parametrize("last_is_lost", [False, True])

@@ -77,7 +77,7 @@ class EncoderLayer(nn.Module):
 class TransformerClassifier(nn.Module):
     """(B, L) tokens or (B, L, D) vectors to (B, C) logits or values; L at most the spec's, unless it has no positions.
 
-    Where each step has a class, (B, L, C), and nothing is pooled.
+    Where each step has a class, (B, L, C), and nothing is pooled; a classifier token is then one more to look at.
     """
 
     position_table: Tensor | None
@@ -117,7 +117,7 @@ class TransformerClassifier(nn.Module):
             x_BLD = layer(x_BLD, mask_B11L)
         x_BLD = self.norm(x_BLD)
         if self.each_step:
-            return cast(Tensor, self.classifier(x_BLD))
+            return cast(Tensor, self.classifier(x_BLD[:, -inputs.shape[1] :]))
         pooled_BD = mean_over_real(x_BLD, mask_BL) if self.classifier_token is None else x_BLD[:, 0]
         return cast(Tensor, self.classifier(pooled_BD))
 
@@ -169,11 +169,8 @@ def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     """A Transformer classifier.
 
     Raises:
-        ModelError: embedding_dim cannot be shared out between the heads, or a token is to stand for all of an item where
-            each step has a class.
+        ModelError: embedding_dim cannot be shared out between the heads.
     """
-    if hyperparameters.pooling == "cls" and spec.outputs is OutputKind.STEP_CLASSES:
-        raise ModelError("transformer: pooling is 'cls', but this task asks for a class at each step; remove it")
     if hyperparameters.embedding_dim % hyperparameters.num_heads:
         raise ModelError(
             f"transformer: embedding_dim {hyperparameters.embedding_dim} is not a multiple of "

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 
 from bench import estimates
-from bench.quantity import Metric, Unit
+from bench.quantity import Better, Metric, Unit
 from bench.records import Outcome
 from bench.report import drawing, svg
 from bench.report import view as views
@@ -225,7 +225,9 @@ def _accuracy_against_throughput(view: View, task: str, chance: float | None, pr
         draw_scatter(axes, panel, dots, chance)
     description = f"{metric.title} of each architecture over its throughput; figures in the table above."
     drawn = svg.inline(figure, f"{prefix}-", title, description)
-    caption = "Up and right is better. Thick bars: other seeds; thin bars: other test items; across: other trials (95 % each)."
+    upwards = "Down" if metric.better is Better.LOWER else "Up"
+    items = " thin bars: other test items;" if any(len(dot.ys) > 1 for dot in dots) else ""
+    caption = f"{upwards} and right is better. Thick bars: other seeds;{items} across: other trials (95 % each)."
     if any(dot.hollow for dot in dots):
         caption += " Hollow: marked in the table."
     return Chart(title=title, panels=(drawn,), caption=caption)

@@ -143,6 +143,8 @@ TASKS: Registry[TaskKind] = Registry(
         "first-token": "bench.tasks.probes",
         "parity": "bench.tasks.probes",
         "recall": "bench.tasks.probes",
+        "adding": "bench.tasks.adding",
+        "copying": "bench.tasks.copying",
     },
     group="bench.tasks",
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.batch import Batch, forward
+from bench.batch import Batch, asked, forward
 from bench.codec import digest
 from bench.errors import UsageError
 from bench.quantity import METRICS
@@ -36,12 +36,12 @@ class Classification(ABC):
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy in nats, a scalar, from (B, classes) logits, computed in fp32."""
-        return functional.cross_entropy(outputs.float(), _targets(batch))
+        return functional.cross_entropy(outputs.float(), asked(batch))
 
     def evaluate(self, model: nn.Module, batch: Batch, spec: Spec) -> Evaluation:
         """Summed cross-entropy and the likeliest class of every item."""
         outputs = forward(model, batch, spec).float()
-        targets = _targets(batch)
+        targets = asked(batch)
         return Evaluation(
             loss_sum=functional.cross_entropy(outputs, targets, reduction="sum").item(),
             items=batch.items,
@@ -71,12 +71,6 @@ class Classification(ABC):
             total=len(expected),
             confusion=tuple(tuple(map(int, row)) for row in counts),
         )
-
-
-def _targets(batch: Batch) -> Tensor:
-    if batch.targets is None:
-        raise ValueError("the batch has no targets")
-    return batch.targets
 
 
 def random_targets(spec: Spec, batch_size: int, generator: torch.Generator) -> Tensor:

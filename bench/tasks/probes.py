@@ -1,45 +1,25 @@
 """Made probes of memory, at any length: `first-token`, `parity` and `recall`, each with one class as the answer.
 
-Every item is L tokens long, every class equally frequent in each split, so that the chance level is exact. Splits are drawn
-from generators of their own, which depend on the length and on nothing else. Of short rows there are few: the same ones then
-stand in several splits.
+Every class is equally frequent in each split, so that the chance level is exact.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from bench.batch import Batch
-from bench.codec import digest
 from bench.errors import UsageError
 from bench.options import option
-from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data, task
+from bench.spec import InputKind, OutputKind, Spec
+from bench.tasks import task
 from bench.tasks.classification import Classification
-from bench.tasks.splits import SPLITS
+from bench.tasks.made import Made, Numbers, Options, Rows
 
-Integers = NDArray[Any]
-
-TRAIN_ITEMS = 20_000
-HELD_OUT_ITEMS = {"validation": 1_000, "test": 2_000}
 NOISE_TOKENS = 10
 # token ids; 0 is padding, which no item has
 FIRST_ID = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Options of `parity`, and of the others too."""
-
-    train_items: int = option(TRAIN_ITEMS, "Number of items to train on.", at_least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +38,13 @@ class RecallOptions(Options):
     values: int = option(10, "Number of different values: the classes.", at_least=2)
 
 
-class Probe(Classification):
-    """Tokens in, a class out; the length is free, and no file is read."""
+class Probe(Made, Classification):
+    """Tokens in, a class out."""
 
-    name: str
     vocabulary_size: int
-    train_items: int
-    shortest = 1
-    length_axis = LengthAxis.FREE
-    folds = 0
 
     @abstractmethod
-    def draw(self, random: np.random.RandomState, labels: Integers, length: int) -> Integers:
+    def draw(self, random: np.random.RandomState, labels: Numbers, length: int) -> Numbers:
         """Items of these classes, (N, length) token ids."""
 
     @property
@@ -77,19 +52,13 @@ class Probe(Classification):
         """Every class is as frequent as the others."""
         return 1 / self.class_count
 
-    def spec(self, sequence_length: int | None) -> Spec:
-        """Ids of tokens in, classes out.
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their numbers."""
+        return tuple(map(str, range(self.class_count)))
 
-        Raises:
-            UsageError: no length is given, or one that the task does not fit into.
-        """
-        if sequence_length is None:
-            raise UsageError(f"task '{self.name}': found no sequence length, expected one in 'sequence_lengths'")
-        if sequence_length < self.shortest:
-            raise UsageError(
-                f"task '{self.name}': found sequence length {sequence_length}, expected at least {self.shortest}, "
-                "the tokens of one item with these options"
-            )
+    def sizes(self, sequence_length: int) -> Spec:
+        """Ids of tokens in, classes out."""
         return Spec(
             inputs=InputKind.TOKENS,
             outputs=OutputKind.CLASSES,
@@ -98,67 +67,12 @@ class Probe(Classification):
             classes=self.class_count,
         )
 
-    def random_batch(self, spec: Spec, batch_size: int, seed: int) -> Batch:
-        """Items as they come in the splits."""
-        rows = self._items(seed, batch_size, spec.sequence_length or 1)
-        return rows.batch(range(batch_size))
-
-    def training_lengths(self, spec: Spec) -> list[int]:
-        """All of one length."""
-        return [spec.sequence_length or 1] * self.train_items
-
-    def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:
-        """The three splits at this length, made anew each time, always the same.
-
-        Raises:
-            UsageError: another encoding than `words`, or a fold of the one fixed split.
-        """
-        if fold is not None:
-            raise UsageError(f"task '{self.name}': found fold {fold}, expected none; it has one fixed split")
-        if encoding != "words":
-            raise UsageError(f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words'")
-        contents = hashlib.sha256()
-        parts = {}
-        for place, name in enumerate(SPLITS):
-            items = HELD_OUT_ITEMS.get(name, self.train_items)
-            part = self._items(place, items, spec.sequence_length or 1)
-            contents.update(f"{name} {part.inputs.shape}\0".encode())
-            contents.update(part.inputs.tobytes() + part.labels.tobytes())
-            parts[name] = part
-        classes = tuple(map(str, range(self.class_count)))
-        return Data(**parts, fingerprint=digest(contents.hexdigest()), classes=classes)
-
-    def _items(self, seed: int, items: int, length: int) -> TokenRows:
-        # RandomState: its streams are frozen for ever, those of numpy's newer generators are not
-        random = np.random.RandomState(seed % 2**32)
+    def make(self, random: np.random.RandomState, items: int, length: int) -> Rows:
+        """Classes in turn, shuffled, and an item for each."""
         labels = random.permutation(np.arange(items) % self.class_count)
         inputs = self.draw(random, labels, length)
         # long rows by the ten thousand: a byte a token where that is enough
-        return TokenRows(inputs=inputs.astype(np.min_scalar_type(self.vocabulary_size)), labels=labels.astype(np.int64))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRows:
-    """Items of one length: (N, L) token ids, (N,) int64 labels."""
-
-    inputs: Integers
-    labels: Integers
-
-    def __len__(self) -> int:
-        """Number of items."""
-        return len(self.labels)
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """The items at these places, all of them full rows."""
-        places = np.asarray(indices, dtype=np.int64)
-        inputs = self.inputs[places].astype(np.int64)
-        return Batch(
-            inputs=torch.from_numpy(inputs),
-            targets=torch.from_numpy(self.labels[places]),
-            items=len(places),
-            tokens=inputs.size,
-            real_tokens=inputs.size,
-        )
+        return Rows(inputs=inputs.astype(np.min_scalar_type(self.vocabulary_size)), targets=labels.astype(np.int64))
 
 
 @task(
@@ -182,7 +96,7 @@ class FirstToken(Probe):
         """One class a symbol."""
         return self.options.symbols
 
-    def draw(self, random: np.random.RandomState, labels: Integers, length: int) -> Integers:
+    def draw(self, random: np.random.RandomState, labels: Numbers, length: int) -> Numbers:
         """Symbols have the lowest ids."""
         inputs = noise(random, len(labels), length, FIRST_ID + self.class_count)
         inputs[:, 0] = FIRST_ID + labels
@@ -205,7 +119,7 @@ class Parity(Probe):
     def __init__(self, options: Options) -> None:
         self.train_items = options.train_items
 
-    def draw(self, random: np.random.RandomState, labels: Integers, length: int) -> Integers:
+    def draw(self, random: np.random.RandomState, labels: Numbers, length: int) -> Numbers:
         """The last bit makes the sum what the class says."""
         bits = random.randint(2, size=(len(labels), length), dtype=np.int32)
         bits[:, -1] = (bits[:, :-1].sum(axis=1) + labels) % 2
@@ -242,7 +156,7 @@ class Recall(Probe):
         """One class a value."""
         return self.options.values
 
-    def draw(self, random: np.random.RandomState, labels: Integers, length: int) -> Integers:
+    def draw(self, random: np.random.RandomState, labels: Numbers, length: int) -> Numbers:
         """Keys have the lowest ids, then values; rows too short for all pairs have as many as fit."""
         keys, values = self.options.keys, self.options.values
         pairs, items = min(self.options.pairs, (length - 1) // 2), np.arange(len(labels))
@@ -257,6 +171,6 @@ class Recall(Probe):
         return inputs
 
 
-def noise(random: np.random.RandomState, items: int, length: int, first: int) -> Integers:
+def noise(random: np.random.RandomState, items: int, length: int, first: int) -> Numbers:
     """(N, L) ids of tokens without a meaning, from `first` on."""
     return first + random.randint(NOISE_TOKENS, size=(items, length), dtype=np.int32)

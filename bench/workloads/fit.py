@@ -17,8 +17,9 @@ from torch import Tensor
 
 from bench.batch import Batch
 from bench.observations import Epoch, Fit
+from bench.quantity import Better
 from bench.records import FitSettings, Outcome
-from bench.tasks import Data, Evaluation, Examples
+from bench.tasks import Data, Evaluation, Examples, Task
 from bench.workloads import WORKLOADS, Subject, Workload
 from bench.workloads.training import Step, build_step
 
@@ -105,10 +106,11 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch
         return None
     evaluated = evaluate(subject, run.data.validation, settings.batch_size)
     score = subject.task.score(*evaluated[1:]).metrics[subject.task.headline]
-    if state.best_score is None or score > state.best_score:
+    sign = _sign(subject.task)
+    if state.best_score is None or sign * score > sign * state.best_score:
         state.best_score, state.best_epoch, state.best_rate = score, state.epoch, state.rate
         state.best_weights = {name: value.detach().cpu().clone() for name, value in subject.model.state_dict().items()}
-    if settings.target is not None and score >= settings.target and state.time_to_target_s is None:
+    if settings.target is not None and sign * score >= sign * settings.target and state.time_to_target_s is None:
         state.time_to_target_s = state.fit_s
     entry = Epoch(
         case_id=case_id,
@@ -124,6 +126,12 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch
     )
     state.epochs.append(asdict(entry))
     return entry
+
+
+def _sign(task: Task) -> int:
+    """1 where more is better of the metric that epochs are chosen by, -1 where less is."""
+    headline = next(metric for metric in task.metrics if metric.name == task.headline)
+    return -1 if headline.better is Better.LOWER else 1
 
 
 def _subset(total: int, items: int) -> Tensor:
