@@ -94,11 +94,9 @@ def read(recurrent: Recurrent, x_BLD: Tensor, state: State | None = None) -> tup
 
 
 def _zeros(recurrent: Recurrent, rows: int) -> State:
-    if isinstance(recurrent, ForgetlessLSTM):
-        return recurrent.zeros(rows)
     directions = 2 if recurrent.bidirectional else 1
     hidden = next(recurrent.parameters()).new_zeros(recurrent.num_layers * directions, rows, recurrent.hidden_size)
-    return (hidden, hidden) if isinstance(recurrent, nn.LSTM) else (hidden,)
+    return (hidden, hidden) if isinstance(recurrent, nn.LSTM | ForgetlessLSTM) else (hidden,)
 
 
 def read_real(recurrent: Recurrent, x_BLD: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -112,10 +110,6 @@ def read_real(recurrent: Recurrent, x_BLD: Tensor, lengths: Tensor | None) -> tu
     if not recurrent.bidirectional:
         output_BLK = recurrent(x_BLD)[0]
         return at_last(output_BLK, lengths), output_BLK
-    if isinstance(recurrent, ForgetlessLSTM):
-        output_BLK = recurrent(x_BLD, lengths=lengths)[0]
-        forward_BLH, backward_BLH = output_BLK.chunk(2, dim=2)
-        return torch.cat([at_last(forward_BLH, lengths), backward_BLH[:, 0]], dim=1), output_BLK
     output, state = recurrent(packed(x_BLD, lengths))
     output_BLK, _ = pad_packed_sequence(output, batch_first=True, total_length=x_BLD.shape[1])
     return top(recurrent, state), output_BLK
