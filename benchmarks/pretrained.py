@@ -12,8 +12,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +27,11 @@ from bench.subjects import build_subject, parts
 from bench.tasks import Examples
 from bench.tasks.data.checkpoints import open_checkpoint
 from bench.workloads.fit import FitRun, fit
+from benchmarks.sides import TURNS, Call, compare
 
 WEIGHTS = "minilm"
 # length, items, and whether half of the items are padded by half
 SHAPES = ((64, 8, False), (128, 16, False), (128, 16, True), (256, 8, False))
-TURNS = 15
-SAMPLE_S = 0.3
 
 
 def main() -> None:
@@ -130,7 +127,7 @@ def accuracy(asked: argparse.Namespace) -> None:
 
 
 def speed(device: torch.device) -> None:
-    """Every shape forward, and forward with backward; above 1 we are slower."""
+    """Every shape forward, and forward with backward; above 1 they are slower."""
     import transformers
 
     checkpoint = open_checkpoint(WEIGHTS)
@@ -141,18 +138,18 @@ def speed(device: torch.device) -> None:
     )
     theirs = transformers.BertForSequenceClassification(config).to(device)
     print(
-        f"{'transformers ' + transformers.__version__:34} {'ours':>10} {'theirs':>10}  ratio (middle half of {TURNS})"
+        f"{'transformers ' + transformers.__version__:30} {'ours':>11} {'theirs':>11}    ratio (middle half of {TURNS})"
     )
     for training in (False, True):
         for length, items, padded in SHAPES:
             ids = torch.randint(1000, 20_000, (items, length), device=device)
             sides = _sides(ours, theirs, ids, padded=padded, training=training)
-            _compare(f"{'training' if training else 'inference'} L{length} B{items}{' padded' * padded}", sides, device)
+            found = compare(*sides, device)
+            what = f"{'training' if training else 'inference'} L{length} B{items}{' padded' * padded}"
+            print(f"{what:30} {found.words()}", flush=True)
 
 
-def _sides(
-    ours: nn.Module, theirs: nn.Module, ids: Tensor, *, padded: bool, training: bool
-) -> tuple[Callable[[], object], Callable[[], object]]:
+def _sides(ours: nn.Module, theirs: nn.Module, ids: Tensor, *, padded: bool, training: bool) -> tuple[Call, Call]:
     """One call of each side, over the same items."""
     items, length = ids.shape
     lengths_B = torch.full((items,), length)
@@ -168,7 +165,7 @@ def _sides(
         logits: Tensor = theirs(input_ids=ids, attention_mask=mask_BL).logits
         return logits
 
-    def step(model: nn.Module, logits: Callable[[], Tensor]) -> Callable[[], object]:
+    def step(model: nn.Module, logits: Callable[[], Tensor]) -> Call:
         model.train(training)
 
         def train() -> object:
@@ -178,38 +175,6 @@ def _sides(
         return train if training else torch.inference_mode()(logits)
 
     return step(ours, our_logits), step(theirs, their_logits)
-
-
-def _compare(what: str, sides: tuple[Callable[[], object], Callable[[], object]], device: torch.device) -> None:
-    for call in sides:
-        _time(call, 3, device)
-    iterations = max(1, round(SAMPLE_S / _time(sides[0], 3, device)))
-    pairs: list[tuple[float, float]] = []
-    for turn in range(TURNS):
-        # each goes first every other time: what drifts hits both alike
-        taken: dict[int, float] = {}
-        for side in (0, 1) if turn % 2 else (1, 0):
-            taken[side] = _time(sides[side], iterations, device)
-        pairs.append((taken[0], taken[1]))
-    ratios = sorted(mine / other for mine, other in pairs)
-    low, high = ratios[TURNS // 4], ratios[-1 - TURNS // 4]
-    mine, other = (median(pair[side] for pair in pairs) * 1e3 for side in (0, 1))
-    print(f"{what:34} {mine:8.2f}ms {other:8.2f}ms  {median(ratios):.3f} ({low:.3f} to {high:.3f})", flush=True)
-
-
-def _time(call: Callable[[], Any], iterations: int, device: torch.device) -> float:
-    """Seconds of a call, the mean over some."""
-    _wait(device)
-    began = time.perf_counter()
-    for _ in range(iterations):
-        call()
-    _wait(device)
-    return (time.perf_counter() - began) / iterations
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,13 @@ def gru_cell(from_input: Tensor, from_state: Tensor, hidden: Tensor, cell: Tenso
     return keep * hidden + (1 - keep) * fresh, cell
 
 
-CELLS = {"RNN": rnn_cell, "LSTM": lstm_cell, "GRU": gru_cell}
+def forgetless_cell(from_input: Tensor, from_state: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    entering, candidate, leaving = (from_input + from_state).chunk(3, dim=1)
+    cell = cell + entering.sigmoid() * candidate.tanh()
+    return leaving.sigmoid() * cell.tanh(), cell
+
+
+CELLS = {"RNN": rnn_cell, "LSTM": lstm_cell, "GRU": gru_cell, "forgetless": forgetless_cell}
 
 
 def recurrent(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -58,7 +64,7 @@ def recurrent(model: nn.Module, inputs: Tensor) -> Tensor:
 def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
     """Of the top layer at every position, both directions side by side."""
     fused = model.recurrent
-    step, x_BLD = CELLS[fused.mode.partition("_")[0]], embedded(model, inputs)
+    step, x_BLD = CELLS[getattr(fused, "mode", "forgetless").partition("_")[0]], embedded(model, inputs)
     for layer in range(fused.num_layers):
         directions = [
             direction(fused, step, x_BLD, f"_l{layer}{suffix}")
