@@ -1,7 +1,7 @@
 """Who remembers ten symbols over T steps: training on `copying`, beside the loss of who remembers nothing.
 
-`python -m benchmarks.copying goru lstm gru [--wait 200] [--steps 1500]` trains each on made items, a fresh batch a step, and prints
-its mean loss every 50 steps; 10 ln 8 / (T + 20) nats is what every model reaches that only knows when to speak.
+`python -m benchmarks.copying goru lstm gru [--wait 200] [--steps 1500]` trains each on made items, a fresh batch a step,
+and prints its mean loss every 50 steps; 10 ln 8 / (T + 20) nats is what every model reaches that only knows when to speak.
 """
 
 from __future__ import annotations
