@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from bench.architectures import ARCHITECTURES, Architecture
-from bench.architectures.foreign import lookup
+from bench.architectures import Architecture
+from bench.architectures.foreign import fitting, lookup
 from bench.errors import BenchError
 from bench.options import fill
 from bench.records import Variant, task_key
@@ -76,6 +76,11 @@ class ChosenVariant:
     architecture: Architecture
     variant: Variant
     speed: Speed | None
+
+    @property
+    def settings(self) -> Any:
+        """Its hyperparameters, as its architecture takes them."""
+        return fill(self.architecture.hyperparameters, self.variant.hyperparameters)[0]
 
 
 def choose_tasks(suite: Suite, folder: Path) -> tuple[list[ChosenTask], list[str]]:
@@ -185,12 +190,8 @@ def misfits(tasks: Sequence[ChosenTask], variants: Sequence[ChosenVariant]) -> l
     """One sentence for each pair that cannot be: it names the architectures that would fit."""
     return [
         f"{variant.title}: does not fit task '{task.key}' ({task.kinds.inputs} in, {task.kinds.outputs} out); "
-        f"architectures that do: {', '.join(_fitting(task.kinds)) or 'none yet'}"
+        f"architectures that do: {', '.join(fitting(task.kinds)) or 'none yet'}"
         for task in tasks
         for variant in variants
         if not variant.architecture.supports(task.kinds)
     ]
-
-
-def _fitting(spec: Spec) -> list[str]:
-    return [name for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).supports(spec)]

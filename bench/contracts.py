@@ -6,7 +6,7 @@ texts short enough to be quick, of several lengths, so that padding and neighbou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,18 +60,40 @@ def check(architecture: Architecture, task: Task, spec: Spec, hyperparameters: A
     """
     with torch.random.fork_rng(devices=[]):
         seed(0)
-        subject = _subject(architecture, task, spec, hyperparameters)
+        examined = _subject(architecture, task, spec, hyperparameters)
         red: dict[str, str] = {}
         for name, contract in CONTRACTS.items():
-            if name in COMPARING and "determinism" in red:
-                continue  # what is random cannot be compared
+            if not_asked(name, architecture, spec, red):
+                continue
             try:
-                problem = contract(subject)
+                problem = contract(examined)
             except Exception as error:
                 problem = f"raised {_said(error)}"
             if problem:
                 red[name] = problem
     return red
+
+
+def not_asked(name: str, architecture: Architecture, spec: Spec, red: Container[str]) -> str:
+    """Why a contract says nothing of an architecture on a task, with what is red before it; empty where it is asked."""
+    if name in COMPARING and "determinism" in red:
+        return "what is random cannot be compared"
+    if name == "padding" and not spec.inputs.is_sequence:
+        return "items have no length"
+    if name == "parameter_count" and architecture.parameter_count is None:
+        return "no closed form is known"
+    return ""
+
+
+def subject(architecture: Architecture, task: Task, spec: Spec, hyperparameters: Any) -> Checked:
+    """A fresh model that has answered a small batch; leaves the global random state as it was.
+
+    Raises:
+        ModelError: the model cannot be built, or does not run forward on this task.
+    """
+    with torch.random.fork_rng(devices=[]):
+        seed(0)
+        return _subject(architecture, task, spec, hyperparameters)
 
 
 def seed(value: int) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from bench.choices import ChosenTask, ChosenVariant
 from bench.codec import digest
 from bench.errors import BenchError
-from bench.options import fill
 from bench.records import METHOD_VERSION, Case, LengthDistribution
 from bench.spec import Spec
 from bench.workloads import WORKLOADS
@@ -158,8 +157,7 @@ def _points(
 
 def _not_streaming(variant: ChosenVariant) -> str:
     """Why a variant has no steps to be measured, or an empty text."""
-    settings, _ = fill(variant.architecture.hyperparameters, variant.variant.hyperparameters)
-    why = variant.architecture.not_streaming(settings)
+    why = variant.architecture.not_streaming(variant.settings)
     return f"{variant.variant.label} cannot answer word by word: {why}" if why else ""
 
 

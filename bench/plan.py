@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.architectures.foreign import import_module
-from bench.choices import ChosenTask, choose_tasks, choose_variants, misfits
+from bench.blueprints import unbuildable
+from bench.choices import ChosenTask, ChosenVariant, choose_tasks, choose_variants, misfits
 from bench.compare import EXACT, judged_score
 from bench.errors import BenchError, SuiteError, UsageError
 from bench.matrix import expand
@@ -59,6 +60,7 @@ def resolve(
     variants, wrong_variants = choose_variants(suite, folder)
     problems = [*unimportable, *wrong_tasks, *wrong_variants, *misfits(tasks, variants)]
     content = suite.content
+    problems += unbuildable(content, tasks, variants)
     if content is None:
         raise SuiteError([suite.sentence(problem) for problem in (*suite.problems, *problems)])
     cases, wrong_axes = expand(content, tasks, variants, device=device, threads=threads)
@@ -71,19 +73,28 @@ def resolve(
     has_paths = (
         modules or any(task.has_paths for task in tasks) or any(":" in entry.variant.architecture for entry in variants)
     )
+    kept = _kept(cases, filter)
     return Plan(
         suite=content.name,
         description=content.description,
-        cases=_kept(cases, filter),
+        cases=kept,
         seeds=content.accuracy.seeds if content.accuracy else (),
         folds=folds,
         measure=content.measure.record(),
         gate=content.gate.record(),
         operating_point=point,
         imports=modules,
+        pretrained=_pretrained(kept, variants),
         # a suite that names no file of the user's does not say where it lay: records hold no folder without need
         folder=_recorded(folder) if has_paths else ".",
     )
+
+
+def _pretrained(cases: Sequence[Case], variants: Sequence[ChosenVariant]) -> tuple[str, ...]:
+    """The pretrained weights that cases start from, of those that are not skipped."""
+    measured = {case.variant.variant_id for case in cases if not case.skip}
+    names = [one.architecture.pretrained(one.settings) for one in variants if one.variant.variant_id in measured]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _recorded(folder: Path) -> str:

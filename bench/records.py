@@ -252,6 +252,7 @@ class Plan:
     Attributes:
         folds: number of folds of each task (by task key) that is cross-validated.
         imports: modules of the user's to import in every child, as the user wrote them.
+        pretrained: names of the weights that some of its models start from.
         folder: where paths in the suite start from, relative to the working folder where that is possible.
     """
 
@@ -264,6 +265,7 @@ class Plan:
     gate: Gate = field(default_factory=Gate)
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     imports: tuple[str, ...] = ()
+    pretrained: tuple[str, ...] = ()
     folder: str = "."
 
 

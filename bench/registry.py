@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from bench.errors import UsageError
+from bench.errors import BenchError, ModelError, UsageError
 
 T = TypeVar("T")
 
@@ -73,12 +73,25 @@ class Registry(Generic[T]):
 
         Raises:
             UsageError: nobody registers that name.
+            ModelError: another package announces it, and raises while it is imported.
         """
         if name not in self._things and name in self._catalogue:
             importlib.import_module(self._catalogue[name])
         if name not in self._things:
             for entry in entry_points(group=self._group, name=name):
-                entry.load()
+                self._load(entry)
         if name not in self._things:
             raise UsageError(f"{self.kind} '{name}' is unknown; {did_you_mean(name, self.names())}")
         return self._things[name]
+
+    def _load(self, entry: EntryPoint) -> None:
+        try:
+            entry.load()
+        except BenchError:
+            raise
+        except Exception as error:
+            package = entry.dist.name if entry.dist is not None else "a package"
+            raise ModelError(
+                f"{self.kind} '{entry.name}': {package} announces it as '{entry.value}', and importing that raised "
+                f"{type(error).__name__}: {error}; mend or remove {package}"
+            ) from error

@@ -117,7 +117,7 @@ def load(path: Path, overrides: Sequence[str] = (), everywhere: Mapping[str, obj
     where = _shown(path)
     text = _read(path)
     tables = _parse(text, where)
-    options = {_override(tables, option): f"--set {option}" for option in overrides}
+    options = {set_key(tables, option): f"--set {option}" for option in overrides}
     for key, value in (everywhere or {}).items():
         _set_everywhere(tables, key, value)
     return read(tables, path=path, where=where, text=text, options=options)
@@ -185,8 +185,12 @@ def _set_everywhere(tables: dict[str, Any], key: str, value: object) -> None:
             table[name] = value
 
 
-def _override(tables: dict[str, Any], option: str) -> str:
-    """Write one `key=value` into the tables and answer its key."""
+def set_key(tables: dict[str, Any], option: str) -> str:
+    """Write one `key=value`, as `--set` is given it, into the tables and answer its key.
+
+    Raises:
+        UsageError: it is not of that form, or the value is no TOML.
+    """
     key, equals, value = option.partition("=")
     *path, name = parts = key.strip().split(".")
     if not equals or not all(parts):

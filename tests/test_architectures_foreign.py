@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.architectures.foreign import FROM_SPEC, import_module, lookup
+from bench.architectures.foreign import FROM_SPEC, fitting, import_module, lookup
 from bench.codec import dumps
 from bench.errors import ModelError, UsageError
 from bench.options import fill
@@ -284,6 +284,7 @@ def test_an_entry_point_may_name_a_plain_class(folder: Path) -> None:
     architecture = lookup("user-net", folder)
     assert architecture.name == "user-net"
     assert isinstance(architecture.build(TEXT, architecture.hyperparameters()), nn.Module)
+    assert "user-net" in fitting(TEXT)
 
 
 # ── mistakes ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,10 @@ from bench.contracts import check
 from bench.errors import ModelError
 from bench.jobs import Job, JobKind
 from bench.observations import Fit
-from bench.records import FitSettings, Measure, Outcome, Variant
+from bench.plan import resolve
+from bench.records import FitSettings, Measure, Outcome, Plan, Variant
 from bench.spec import InputKind, OutputKind, Spec
+from bench.suite_check import read
 from bench.tasks.data import checkpoints, needed
 from bench.tasks.data.cache import file_sha256
 from bench.tasks.data.checkpoints import open_checkpoint
@@ -303,27 +306,56 @@ except ModelError as error:
     assert said[1].startswith("pretrained weights 'hub:maker/none': config.json cannot be fetched")
 
 
-@pytest.mark.parametrize(
-    ("weights", "skip", "fetched"), [("minilm", "", ["imdb", "minilm"]), ("minilm", "no", []), ("", "", ["imdb"])]
-)
+@pytest.mark.parametrize(("weights", "fetched"), [("minilm", ["imdb", "minilm"]), ("", ["imdb"])])
 def test_weights_are_brought_before_anything_is_measured(
-    monkeypatch: pytest.MonkeyPatch, weights: str, skip: str, fetched: list[str]
+    monkeypatch: pytest.MonkeyPatch, weights: str, fetched: list[str]
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(fetching, "fetch", lambda source: seen.append(source.name))
-    variant = Variant(architecture="bert", label="bert", hyperparameters={"weights": weights})
-    asked = case("bert", workload="fit", fit=FitSettings(epochs=1, batch_size=8), variant=variant, skip=skip)
-    fetching.bring_data(run_of(asked).plan)
+    fetching.bring_data(plan_of("bert", f'weights = "{weights}"'))
     assert seen == fetched
     assert needed("minilm") is MINILM
 
 
+def test_whose_weights_are_needed_is_said_by_the_architecture_and_of_nothing_that_is_skipped(tmp_path: Path) -> None:
+    assert plan_of("bert", 'weights = "minilm"').pretrained == ("minilm",)
+    skipped = plan_of("bert", 'weights = "minilm"', table=NOT_ON_CPU)
+    assert {bool(case.skip) for case in skipped.cases} == {True}
+    assert skipped.pretrained == ()
+    (tmp_path / "heavy.py").write_text(WEIGHTED)
+    # an option of another architecture that is called weights is its own affair
+    assert plan_of("heavy.py:Weighted", 'weights = "minilm"', folder=tmp_path).pretrained == ()
+
+
+WEIGHTED = """
+from torch import nn
+
+class Weighted(nn.Module):
+    def __init__(self, vocab_size, num_classes, weights=""):
+        super().__init__()
+        self.table = nn.EmbeddingBag(vocab_size, num_classes)
+    def forward(self, inputs):
+        return self.table(inputs)
+"""
+
+
+FIT = "[accuracy]\nsequence_lengths = [16]\nepochs = 1\n"
+NOT_ON_CPU = '[speed]\nworkloads = ["inference"]\nsequence_lengths = [16]\nbatch_sizes = [1]\nprecisions = ["fp16"]\n'
+
+
+def plan_of(name: str, options: str, *, table: str = FIT, folder: Path | None = None) -> Plan:
+    """The plan of a suite of one architecture on film reviews."""
+    text = f'name = "s"\ntask = "imdb"\n[[architecture]]\nname = "{name}"\n{options}\n{table}'
+    suite = read(tomllib.loads(text), path=Path("s.toml"), where="s.toml", text=text, options={})
+    return resolve(suite, threads=1, device="cpu", folder=folder)
+
+
 def test_the_page_tells_whose_weights_they_are() -> None:
-    variant = Variant(architecture="bert", label="bert", hyperparameters={"weights": "minilm"})
-    page = html([(run_of(case("bert", variant=variant)), {})]).decode()
+    run = run_of(case("bert"))
+    page = html([(dataclasses.replace(run, plan=dataclasses.replace(run.plan, pretrained=("minilm",))), {})]).decode()
     assert "all-MiniLM-L6-v2" in page
     assert "Licence: Apache-2.0" in page
-    assert "all-MiniLM" not in html([(run_of(case("bert")), {})]).decode()
+    assert "all-MiniLM" not in html([(run, {})]).decode()
 
 
 @pytest.mark.network

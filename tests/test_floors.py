@@ -19,17 +19,18 @@ FLOORS = [
     {"suite", "suite_file", "suite_check", "jobs", "lengths", "progress", "sampling", "rounds", "doctor"},
     {"verdicts", "differences", "compare_times", "compare"},
     {"batch", "architectures", "tasks", "workloads", "contracts"},
-    {"choices", "matrix", "plan"},
+    {"choices", "blueprints", "matrix", "plan"},
     {"probes"},
     {"compilation", "subjects"},
     {"passes"},
+    {"datasheet"},
     {"worker", "server", "executors", "runner", "selftest", "lanes", "environments", "ab"},
     {"store", "baseline"},
     {"frames", "history", "report"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 WITH_TORCH = {"batch", "architectures", "tasks", "workloads", "contracts", "choices", "matrix", "plan", "probes"}
-WITH_TORCH |= {"compilation", "subjects", "passes", "worker", "server", "executors"}
+WITH_TORCH |= {"blueprints", "datasheet", "compilation", "subjects", "passes", "worker", "server", "executors"}
 TORCH_FREE = {"__init__"}.union(*FLOORS) - WITH_TORCH
 # parts of torch floors that commands use before, or without, any measuring
 TORCH_FREE_FILES = {"probes/machine.py", "probes/backends.py", "tasks/data"}

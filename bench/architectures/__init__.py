@@ -50,6 +50,11 @@ def words(_: Any) -> str:
     return "words"
 
 
+def fresh(_: Any) -> str:
+    """No variant of an architecture starts from pretrained weights."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """One part of a training step: which parameters it moves, and by which loss.
@@ -81,6 +86,8 @@ class Architecture:
         parameter_count: the closed form of its number of parameters, where one is known.
         phases: its own training step, from the model and the task's loss; None is one phase over everything.
         encoding: how texts become token ids for models of these hyperparameters; `words` is the task's own way.
+        pretrained: which pretrained weights models of these hyperparameters start from, as `bench.tasks.data.checkpoints`
+            names them: they are fetched before anything is measured; an empty text for none.
         not_streaming: why models of these hyperparameters are not `Streaming`; an empty text where they are.
     """
 
@@ -95,6 +102,7 @@ class Architecture:
     parameter_count: Callable[[Spec, Any], int] | None = None
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None
     encoding: Callable[[Any], str] = words
+    pretrained: Callable[[Any], str] = fresh
     not_streaming: Callable[[Any], str] = no_streaming
 
     def supports(self, spec: Spec) -> bool:
@@ -145,6 +153,7 @@ def architecture(
     parameter_count: Callable[[Spec, Any], int] | None = None,
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None,
     encoding: Callable[[Any], str] = words,
+    pretrained: Callable[[Any], str] = fresh,
     not_streaming: Callable[[Any], str] = no_streaming,
 ) -> Callable[[Callable[[Spec, Any], nn.Module]], Callable[[Spec, Any], nn.Module]]:
     """Register the decorated `build(spec, hyperparameters) -> nn.Module` under a name; see `Architecture` for the rest."""
@@ -164,6 +173,7 @@ def architecture(
                 parameter_count=parameter_count,
                 phases=phases,
                 encoding=encoding,
+                pretrained=pretrained,
                 not_streaming=not_streaming,
             ),
         )

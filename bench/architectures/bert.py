@@ -122,7 +122,7 @@ class BertClassifier(nn.Module):
         return cast(Tensor, x_BLD)
 
 
-def pretrained(hyperparameters: Hyperparameters) -> Checkpoint | None:
+def opened(hyperparameters: Hyperparameters) -> Checkpoint | None:
     """The pretrained weights of a variant; None for fresh ones.
 
     Raises:
@@ -165,7 +165,7 @@ def sizes(spec: Spec, hyperparameters: Hyperparameters, checkpoint: Checkpoint |
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Three embeddings and their norm, layers of attention, feed-forward part and two norms, pooler, classifier."""
-    of = sizes(spec, hyperparameters, pretrained(hyperparameters))
+    of = sizes(spec, hyperparameters, opened(hyperparameters))
     size, inner = of.hidden_dim, of.feedforward_dim
     embeddings = (of.vocabulary_size + of.positions + of.token_types + 2) * size
     attention = linear_count(size, 3 * size) + linear_count(size, size)
@@ -193,6 +193,7 @@ def not_streaming(_: Hyperparameters) -> str:
     hyperparameters=Hyperparameters,
     parameter_count=parameter_count,
     encoding=encoding,
+    pretrained=lambda hyperparameters: hyperparameters.weights,
     not_streaming=not_streaming,
 )
 def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
@@ -202,7 +203,7 @@ def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
         ModelError: the pretrained weights are missing, damaged, or do not fit.
         DataError: their package is not here, and nobody could bring it.
     """
-    checkpoint = pretrained(hyperparameters)
+    checkpoint = opened(hyperparameters)
     found = sizes(spec, hyperparameters, checkpoint)
     model = BertClassifier(found, answer_size(spec), hyperparameters.dropout)
     if checkpoint is not None and not model.positions.is_meta:

@@ -81,6 +81,27 @@ def lookup(reference: str, folder: Path) -> Architecture:
         raise
 
 
+def every() -> dict[str, Architecture | BenchError]:
+    """Every architecture that has a name, by that name; of what an entry point promises and does not give, why."""
+    found: dict[str, Architecture | BenchError] = {}
+    for name in ARCHITECTURES.names():
+        try:
+            found[name] = lookup(name, Path())
+        except BenchError as error:
+            found[name] = error
+    return found
+
+
+def fitting(spec: Spec) -> list[str]:
+    """Names of the architectures that take such inputs and give such outputs."""
+    return [name for name, one in every().items() if isinstance(one, Architecture) and one.supports(spec)]
+
+
+def is_plain_class(architecture: Architecture) -> bool:
+    """Whether it is a class of the user's that nobody registered."""
+    return all(known.build is not architecture.build for known in ARCHITECTURES.loaded())
+
+
 def import_module(place: str, folder: Path) -> ModuleType:
     """Import a module by its dotted name or by the path of its file; the same file is the same module in one process.
 
@@ -146,7 +167,7 @@ def _adopted(reference: str, thing: object) -> Architecture:
 def _foreign(reference: str, cls: type[nn.Module]) -> Architecture:
     return Architecture(
         name=reference,
-        summary=(inspect.getdoc(cls) or "").partition("\n")[0] if "__doc__" in vars(cls) else "",
+        summary=inspect.cleandoc(cls.__doc__ or "").partition("\n")[0],
         source="the user's own",
         inputs=frozenset(InputKind),
         outputs=frozenset(OutputKind) - {OutputKind.TOKENS},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Format, FormatOption
+from bench.cli.output import Format, FormatOption, grid, print_parts
 from bench.cli.planning import DeviceOption
 from bench.errors import ExitCode, UsageError
 
@@ -98,7 +98,7 @@ def _examine(device: str | None, format: Format) -> bool:
     if format is Format.JSON:
         _print_json({"machine": record, "ceilings": ceilings, "readings": readings, "findings": found})
     else:
-        _print(_facts(record, readings, ceilings), *_told(found, readings))
+        print_parts([_facts(record, readings, ceilings), *_told(found, readings)])
     return False
 
 
@@ -137,7 +137,7 @@ def _facts(machine: Machine, readings: Readings, ceilings: Sequence[Ceiling]) ->
     }
     for precision in dict.fromkeys(ceiling.precision for ceiling in ceilings):
         rows[f"{precision} at most"] = "; ".join(_ceiling(each) for each in ceilings if each.precision == precision)
-    return _grid(rows.items())
+    return grid(rows.items())
 
 
 def _ceiling(ceiling: Ceiling) -> str:
@@ -161,14 +161,14 @@ def _told(found: Sequence[Finding], readings: Readings) -> Iterator[RenderableTy
     yield Text()
     for finding in bad:
         told = Text.assemble((finding.found, "bold"), "\n", finding.effect, "\n", "fix: ", finding.fix)
-        yield _grid([(Text(finding.level.value, style=styles[finding.level]), told)])
+        yield grid([(Text(finding.level.value, style=styles[finding.level]), told)])
     if not bad:
         yield Text("nothing disturbs a measurement here right now", style="green")
     yield Text()
     fine = ", ".join(finding.name for finding in found if finding.level is Level.OK)
-    yield _grid([("fine", fine)])
+    yield grid([("fine", fine)])
     if readings.unknown:
-        yield _grid([("not told", ", ".join(name.replace("_", " ") for name in readings.unknown))])
+        yield grid([("not told", ", ".join(name.replace("_", " ") for name in readings.unknown))])
 
 
 # ── the selftest ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +196,7 @@ def _selftest(comparisons: int, pairs: int, format: Format) -> bool:
         answer = {"case": CASE, "pairs": pairs, "comparisons": comparisons, "wall_s": wall_s}
         _print_json(answer | {"interrupted": interrupted, "rates": seen})
     else:
-        _print(*_rates(CASE, seen, taken, pairs, wall_s, interrupted))
+        print_parts(_rates(CASE, seen, taken, pairs, wall_s, interrupted))
     return interrupted
 
 
@@ -247,26 +247,6 @@ def _rate(rate: Rate) -> tuple[str, str, str, str]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
-
-
-def _grid(rows: Any) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table.grid(padding=(0, 2, 0, 0))
-    made.add_column(min_width=12, no_wrap=True)
-    made.add_column()
-    for name, value in rows:
-        made.add_row(*(part if isinstance(part, Text) else Text(part) for part in (name, value)))
-    return made
-
-
-def _print(*parts: RenderableType) -> None:
-    from bench.cli.screen import console
-
-    output = console()
-    for part in parts:
-        output.print(part)
 
 
 def _print_json(document: Any) -> None:

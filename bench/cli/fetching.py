@@ -20,8 +20,7 @@ def bring_data(plan: Plan) -> None:
 
     cases = [case for case in plan.cases if not case.skip]
     names = [case.task for case in cases if case.fit is not None or case.length_distribution is LengthDistribution.DATA]
-    names += [str(weights) for case in cases if (weights := case.variant.hyperparameters.get("weights"))]
-    for source in dict.fromkeys(map(needed, names)):
+    for source in dict.fromkeys(map(needed, [*names, *plan.pretrained])):
         if source is not None:
             fetch(source)
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.output import Format, FormatOption, show
+from bench.cli.output import Format, FormatOption, grid, print_parts, show
 from bench.cli.planning import DeviceOption, FilterOption, ImportOption, ResultsOption, SetOption, planned
+from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.architectures import Architecture
+    from bench.datasheet import ArchitectureSheet, TaskSheet
     from bench.records import Case
     from bench.tasks import TaskKind
 
@@ -31,77 +33,119 @@ def suites(format: FormatOption = Format.TABLE) -> None:
 
 
 @app.command("architectures")
-def architectures(name: NameArgument = None, format: FormatOption = Format.TABLE) -> None:
-    """List architectures; with a name, its hyperparameters with defaults and help."""
-    from bench.architectures import ARCHITECTURES
+def architectures(
+    name: NameArgument = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="With a name: a hyperparameter, --set hidden_dim=64"),
+    ] = None,
+    import_: ImportOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """List architectures; with a name (or models.py:MyNet), all about one: cost, contracts, tasks, hyperparameters."""
+    from bench.architectures.foreign import every, import_module
 
-    found = [ARCHITECTURES.get(each) for each in ([name] if name else ARCHITECTURES.names())]
+    for module in import_ or []:
+        import_module(module, Path())
+    if name is None:
+        if set_:
+            raise UsageError(
+                f"--set {set_[0]}: of which architecture? name it: bench list architectures NAME --set ..."
+            )
+        found = every()
+        show([(_architecture if format is Format.JSON else _line)(*each) for each in found.items()], format)
+        return
+    from bench import datasheet
+    from bench.suite import set_key
+
+    given: dict[str, Any] = {}
+    for option in set_ or []:
+        set_key(given, option)
+    sheet = datasheet.of_architecture(name, Path(), given)
     if format is Format.JSON:
-        show([_architecture(each) for each in found], format)
-    elif name:
-        _about(found[0].name, found[0].summary, found[0].source, found[0].hyperparameters)
-    else:
-        show([{"name": each.name, "what": each.summary, "source": each.source} for each in found], format)
+        show([_fields(sheet)], format)
+        return
+    from bench.cli import sheets
+
+    print_parts(sheets.architecture(sheet))
 
 
-def _architecture(each: Architecture) -> dict[str, Any]:
+def _line(name: str, found: Architecture | BenchError) -> dict[str, Any]:
+    if isinstance(found, BenchError):
+        return {"name": name, "what": f"cannot be used: {found}", "source": None}
+    return {"name": name, "what": found.summary, "source": found.source}
+
+
+def _architecture(name: str, found: Architecture | BenchError) -> dict[str, Any]:
+    if isinstance(found, BenchError):
+        return {"name": name, "problem": str(found)}
+    from bench.datasheet import settings_of
+
     return {
-        "name": each.name,
-        "summary": each.summary,
-        "source": each.source,
-        "inputs": sorted(each.inputs),
-        "outputs": sorted(each.outputs),
-        "width": each.width,
-        "hyperparameters": _options(each.hyperparameters),
+        "name": name,
+        "summary": found.summary,
+        "source": found.source,
+        "inputs": sorted(found.inputs),
+        "outputs": sorted(found.outputs),
+        "width": found.width,
+        "hyperparameters": settings_of(found.hyperparameters),
     }
 
 
 @app.command("tasks")
 def tasks(name: NameArgument = None, format: FormatOption = Format.TABLE) -> None:
-    """List tasks; with a name, its options with defaults and help."""
+    """List tasks; with a name, all about one: metrics, chance level, architectures that fit, options."""
     from bench.tasks import TASKS
 
-    found = [TASKS.get(each) for each in ([name] if name else TASKS.names())]
+    if name is None:
+        found = [TASKS.get(each) for each in TASKS.names()]
+        show([(_task if format is Format.JSON else _task_line)(each) for each in found], format)
+        return
+    from bench import datasheet
+
+    sheet = datasheet.of_task(name)
     if format is Format.JSON:
-        show([_task(each) for each in found], format)
-    elif name:
-        _about(found[0].name, found[0].summary, found[0].source, found[0].options)
-    else:
-        show([{"name": each.name, "what": each.summary, "source": each.source} for each in found], format)
+        show([_fields(sheet)], format)
+        return
+    from bench.cli import sheets
+
+    print_parts(sheets.task(sheet))
+
+
+def _task_line(each: TaskKind) -> dict[str, Any]:
+    return {"name": each.name, "what": each.summary, "source": each.source}
 
 
 def _task(each: TaskKind) -> dict[str, Any]:
-    return {"name": each.name, "summary": each.summary, "source": each.source, "options": _options(each.options)}
+    from bench.datasheet import settings_of
+
+    return {
+        "name": each.name,
+        "summary": each.summary,
+        "source": each.source,
+        "options": settings_of(each.options),
+    }
 
 
-def _about(name: str, summary: str, source: str, options: type[Any]) -> None:
-    print(f"{name}: {summary}\nsource: {source}\n")
-    show(_options(options), Format.TABLE)
-
-
-def _options(record: type[Any]) -> list[dict[str, Any]]:
-    """Name, default and help of every field of an options record; an option that must be given has no default."""
-    return [
-        {
-            "name": field.name,
-            "default": None if field.default is dataclasses.MISSING else field.default,
-            "help": field.metadata.get("help", ""),
-        }
-        for field in dataclasses.fields(record)
-    ]
+def _fields(record: ArchitectureSheet | TaskSheet) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 @app.command("workloads")
-def workloads(format: FormatOption = Format.TABLE) -> None:
-    """List workloads: what can be measured of a model."""
+def workloads(name: NameArgument = None, format: FormatOption = Format.TABLE) -> None:
+    """List workloads: what can be measured of a model; with a name, its axes and metrics."""
     from bench.workloads import WORKLOADS
 
-    found = [WORKLOADS.get(each) for each in WORKLOADS.names()]
-    if format is Format.TABLE:
-        show([{"name": each.name, "what": each.summary} for each in found], format)
-    else:
+    found = [WORKLOADS.get(each) for each in ([name] if name else WORKLOADS.names())]
+    if format is Format.JSON:
         keys = ("name", "summary", "axes", "metrics")
         show([{key: getattr(each, key) for key in keys} for each in found], format)
+    elif name is None:
+        show([{"name": each.name, "what": each.summary} for each in found], format)
+    else:
+        (each,) = found
+        told = {"what": each.summary, "axes": ", ".join(each.axes), "metrics": ", ".join(each.metrics)}
+        print_parts([grid({"name": each.name, **told}.items())])
 
 
 @app.command("cases")

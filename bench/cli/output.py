@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 
 class Format(StrEnum):
@@ -52,7 +54,29 @@ def text(value: object) -> str:
             return str(value)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def print_parts(parts: Iterable[RenderableType]) -> None:
+    """Print one part below the other, for people."""
+    from bench.cli.screen import console
+
+    output = console()
+    for part in parts:
+        output.print(part)
+
+
+def grid(rows: Iterable[tuple[str | Text, str | Text]]) -> RenderableType:
+    """Names and what is to be said of them, without lines between."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(min_width=12, no_wrap=True)
+    made.add_column()
+    for row in rows:
+        made.add_row(*(part if isinstance(part, Text) else Text(part) for part in row))
+    return made
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
     """A plain table; cells are text, never markup."""
     from rich import box
     from rich.table import Table
@@ -62,5 +86,5 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for name in head:
         made.add_column(Text(name), overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return made

@@ -84,8 +84,7 @@ def html(runs: Runs) -> bytes:
     fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
     chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
     names = {key: case.task for key, (case, _) in fits.items()}
-    pretrained = (case.variant.hyperparameters.get("weights") for run, _ in runs for case in run.plan.cases)
-    names |= {str(weights): str(weights) for weights in pretrained if weights}
+    names |= {weights: weights for run, _ in runs for weights in run.plan.pretrained}
     found = [(key, source) for key, name in names.items() if (source := needed(name)) is not None]
     sources = [
         (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}") for key, source in found

@@ -36,7 +36,7 @@ def observe(job: Job) -> Found:
         values |= {"flops_per_item": None, "traffic_bytes_per_item": None}
         reasons |= {"flops_per_item": said, "traffic_bytes_per_item": said}
         return Found(values=values, reasons=reasons)
-    values["flops_per_item"], why = _flops(counted, items)
+    values["flops_per_item"], why = per_item(counted, items)
     if why:
         reasons["flops_per_item"] = why
     values["traffic_bytes_per_item"] = counted.traffic_bytes / items
@@ -61,7 +61,8 @@ def count_on_meta(job: Job) -> tuple[Counted, int]:
     return count(step.rotate), step.rotation * step.items
 
 
-def _flops(counted: Counted, items: int) -> tuple[float | None, str]:
+def per_item(counted: Counted, items: int) -> tuple[float | None, str]:
+    """FLOPs of one item, or None and why nobody knows."""
     if counted.uncounted:
         return None, f"no formula for {', '.join(counted.uncounted)}"
     return (counted.flops / items, "") if counted.flops else (None, NOTHING_COUNTED)

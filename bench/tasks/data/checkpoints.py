@@ -92,6 +92,11 @@ class Checkpoint:
         return ModelError(f"pretrained weights '{self.name}': {what}")
 
 
+def comes_from_elsewhere(weights: str) -> bool:
+    """Whether pretrained weights may have to be fetched; those of a folder are here, or nowhere."""
+    return weights in PACKAGED or weights.startswith(HUB)
+
+
 def open_checkpoint(weights: str) -> Checkpoint:
     """The pretrained weights of a name: `minilm`, `hub:ID`, or a folder (relative to the working folder).
 

@@ -1,0 +1,73 @@
+"""Every variant of a suite built once while it is planned: options that contradict each other are told before a run.
+
+They are built on `meta`, which takes milliseconds and no memory, at the longest sequence that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from bench.architectures.foreign import is_plain_class
+from bench.choices import ChosenTask, ChosenVariant
+from bench.errors import BenchError
+from bench.spec import Spec
+from bench.tasks.data.checkpoints import comes_from_elsewhere
+
+if TYPE_CHECKING:
+    from bench.suite_file import SuiteFile
+
+
+def unbuildable(content: SuiteFile | None, tasks: Sequence[ChosenTask], variants: Sequence[ChosenVariant]) -> list[str]:
+    """One sentence for each variant that cannot be built for a task that it fits, once where all tasks say the same.
+
+    Left to the run are plain classes, whose constructors may do anything, and weights that are not files of this machine.
+    """
+    problems = [
+        f"{variant.title}: {problem}"
+        for variant in variants
+        if not is_plain_class(variant.architecture)
+        and not comes_from_elsewhere(variant.architecture.pretrained(variant.settings))
+        for task in tasks
+        if variant.architecture.supports(task.kinds)
+        for spec in _specs(content, task, variant)
+        if (problem := _problem(variant, spec))
+    ]
+    return list(dict.fromkeys(problems))
+
+
+def _specs(content: SuiteFile | None, task: ChosenTask, variant: ChosenVariant) -> Iterator[Spec]:
+    """The longest that is asked for; none where no length is given to a task that needs one, which is told elsewhere."""
+    if content is None or not task.has_free_length:
+        yield task.kinds
+        return
+    timed = next((one for one in (variant.speed, content.speed) if one is not None and one.sequence_lengths), None)
+    given = [table.sequence_lengths for table in (content.accuracy, timed) if table and table.sequence_lengths]
+    if given:
+        yield task.task.spec(max(map(max, given)))
+
+
+def _problem(variant: ChosenVariant, spec: Spec) -> str:
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutDrawing():
+            variant.architecture.build(spec, variant.settings)
+    except BenchError as error:
+        return str(error)
+    except Exception:
+        return ""  # it may be wrong on `meta` alone: then it is measured, and the run's pre-flight marks it
+    return ""
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """Normal numbers are not drawn: on `meta` there are none, and torch would import its compiler to say so (a second)."""
+
+    def __torch_function__(
+        self, func: Any, types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") == "normal_":  # of a tensor, or of `nn.init`, which names its arguments
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
