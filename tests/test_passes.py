@@ -9,11 +9,14 @@ from dataclasses import replace
 import pytest
 from scripted import case
 
+from bench.architectures import ARCHITECTURES
 from bench.estimates import P90_CALLS, P99_CALLS, estimates
 from bench.executors.local import Server
 from bench.jobs import Job, JobKind, bytes_asked, passes_of
 from bench.observations import CaseResult, Pass
 from bench.records import Case, Measure, Outcome, PassKind, Variant
+from bench.spec import InputKind
+from bench.tasks import TASKS
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 QUICK = Measure(warmup_s=0.01, warmup_calls=3, warmup_cap_s=0.1, tails_s=0.3)
@@ -27,7 +30,8 @@ def server() -> Iterator[Server]:
 
 def made(architecture: str, workload: str, *, batch_size: int, **hyperparameters: object) -> Case:
     variant = Variant(architecture=architecture, label=architecture, hyperparameters=hyperparameters)
-    task, length = ("images", None) if architecture in ("mlp", "cnn") else ("imdb", 32)
+    takes_words = InputKind.TOKENS in ARCHITECTURES.get(architecture).inputs
+    task, length = ("imdb", 32) if takes_words else ("images", None)
     return case(workload=workload, task=task, sequence_length=length, batch_size=batch_size, variant=variant)
 
 
@@ -68,6 +72,24 @@ def test_three_repeats_of_a_memory_pass_agree_within_two_per_cent(server: Server
     one = made(architecture, "training", batch_size=64)
     peaks = [float(passed(server, PassKind.MEMORY, one).values["peak_rss_bytes"] or 0) for _ in range(3)]
     assert 0 < max(peaks) <= 1.02 * min(peaks)
+
+
+@LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES.built_in())
+def test_every_architecture_has_its_memory_split(server: Server, architecture: str) -> None:
+    one = made(architecture, "training", batch_size=64)
+    values = {name: float(value or 0) for name, value in passed(server, PassKind.MEMORY, one).values.items()}
+    kind = TASKS.get(one.task)
+    spec, known = kind.make(kind.options()).spec(one.sequence_length), ARCHITECTURES.get(architecture)
+    assert known.parameter_count is not None
+    parameters = known.parameter_count(spec, known.hyperparameters())
+    assert values["weights_bytes"] == values["gradients_bytes"] == 4 * parameters
+    tensors = (values["optimizer_bytes"] - 8 * parameters) / 4
+    assert 0 < tensors < 200
+    assert tensors == int(tensors)  # two moments of every parameter, and one count of steps for each tensor
+    assert values["activations_bytes"] > 0
+    assert values["workspace_bytes"] == max(0, values["peak_rss_bytes"] - max(values["activations_bytes"], 4 * parameters))
 
 
 @LINUX
