@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from bench.architectures import Architecture
 from bench.architectures.foreign import is_plain_class
 from bench.choices import ChosenTask, ChosenVariant
 from bench.errors import BenchError
@@ -52,13 +54,18 @@ def _specs(content: SuiteFile | None, task: ChosenTask, variant: ChosenVariant) 
 
 def _problem(variant: ChosenVariant, spec: Spec) -> str:
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutDrawing():
-            variant.architecture.build(spec, variant.settings)
+        on_meta(variant.architecture, spec, variant.settings)
     except BenchError as error:
         return str(error)
     except Exception:
         return ""  # it may be wrong on `meta` alone: then it is measured, and the run's pre-flight marks it
     return ""
+
+
+def on_meta(architecture: Architecture, spec: Spec, settings: Any) -> nn.Module:
+    """A model without values; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutDrawing():
+        return architecture.build(spec, settings)
 
 
 class _WithoutDrawing(TorchFunctionMode):

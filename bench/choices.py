@@ -144,7 +144,8 @@ def choose_variants(suite: Suite, folder: Path) -> tuple[list[ChosenVariant], li
         problems += [*wrong, *(f"{title}: {problem}" for problem in more)]
         if filled is not None:
             found.append((title, entry, architecture, dataclasses.asdict(filled)))
-    labels = _labels([(entry, architecture, values) for _, entry, architecture, values in found])
+    matching = suite.content is not None and suite.content.fairness.match_parameters is not None
+    labels = _labels([(entry, one, _kept(one, values) if matching else values) for _, entry, one, values in found])
     problems += [
         f"[[architecture]]: label '{label}' stands {count} times; give each entry a label of its own"
         for label, count in Counter(labels).items()
@@ -159,6 +160,12 @@ def choose_variants(suite: Suite, folder: Path) -> tuple[list[ChosenVariant], li
         )
         for label, (title, entry, architecture, values) in zip(labels, found, strict=True)
     ], problems
+
+
+def _kept(architecture: Architecture, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that matching leaves as they were asked for; the others as if nothing had been said of them."""
+    solved = (architecture.width, architecture.fine_width)
+    return {name: architecture.defaults()[name] if name in solved else value for name, value in values.items()}
 
 
 def _where(axis: str) -> str:

@@ -69,7 +69,12 @@ def _sizes(result: CaseResult) -> dict[str, float]:
     checked = result.preflight
     if checked is None:
         return {}
-    sizes = {"parameters": checked.parameters, "weights_bytes": checked.weights_bytes}
+    size = result.case.variant.size
+    sizes = {
+        "parameters": checked.parameters,
+        "matched_parameters": None if size is None else size.parameters,
+        "weights_bytes": checked.weights_bytes,
+    }
     return {name: size for name, size in sizes.items() if size is not None}
 
 
@@ -191,6 +196,9 @@ def flags(result: CaseResult, measure: Measure) -> tuple[str, ...]:
     found: list[str] = []
     if result.preflight is not None and result.preflight.red:
         found.append(f"contract_red: {', '.join(result.preflight.red)}")
+    size = result.case.variant.size
+    if size is not None and size.parameters is None:
+        found.append("not_matched")
     trials = used_trials(result)
     if trials:
         if not undisturbed(result):

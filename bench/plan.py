@@ -14,6 +14,7 @@ from bench.blueprints import unbuildable
 from bench.choices import ChosenTask, ChosenVariant, choose_tasks, choose_variants, misfits
 from bench.compare import EXACT, judged_score
 from bench.errors import BenchError, SuiteError, UsageError
+from bench.fairness import matched
 from bench.matrix import expand
 from bench.records import Case, OperatingPoint, Plan, matching
 from bench.registry import did_you_mean
@@ -60,7 +61,9 @@ def resolve(
     variants, wrong_variants = choose_variants(suite, folder)
     problems = [*unimportable, *wrong_tasks, *wrong_variants, *misfits(tasks, variants)]
     content = suite.content
-    problems += unbuildable(content, tasks, variants)
+    variants, wrong_sizes = matched(content, tasks, variants)
+    # what cannot be built has no size either, for the same reason
+    problems += dict.fromkeys((*wrong_sizes, *unbuildable(content, tasks, variants)))
     if content is None:
         raise SuiteError([suite.sentence(problem) for problem in (*suite.problems, *problems)])
     cases, wrong_axes = expand(content, tasks, variants, device=device, threads=threads)

@@ -97,6 +97,7 @@ _BUILT_IN = (
         kernel_count="kernels",
         graph_breaks="graph breaks",
     ),
+    *_metrics(Better.NEITHER, Unit.COUNT, matched_parameters="matched parameters"),
     *_metrics(Better.LOWER, Unit.BYTES, traffic_bytes_per_item="traffic per item"),
     *_metrics(
         Better.HIGHER,

@@ -58,12 +58,30 @@ class PassKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedSize:
+    """What came of scaling a variant to a number of parameters beside its tables; see `bench.fairness`.
+
+    Attributes:
+        parameters: what it has; None where it was left as it is, because it has no width to scale.
+    """
+
+    target: int
+    parameters: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """An architecture with resolved hyperparameters; the label is for people and part of no hash."""
+    """An architecture with resolved hyperparameters.
+
+    Attributes:
+        label: for people, and part of no hash.
+        size: None where the suite does not ask for equal sizes; part of no hash, but the hyperparameters it led to are.
+    """
 
     architecture: str
     label: str
     hyperparameters: Mapping[str, Any]
+    size: MatchedSize | None = None
 
     @property
     def variant_id(self) -> str:

@@ -17,6 +17,7 @@ from bench.suite import Suite
 from bench.suite_file import (
     Accuracy,
     ArchitectureEntry,
+    Fairness,
     Gate,
     GateCase,
     Measure,
@@ -38,6 +39,7 @@ _TABLES: dict[tuple[str, ...], type[BaseModel]] = {
     ("architecture", "speed"): Speed,
     ("task",): TaskEntry,
     ("accuracy",): Accuracy,
+    ("fairness",): Fairness,
     ("measure",): Measure,
     ("gate",): Gate,
     ("gate", "case"): GateCase,

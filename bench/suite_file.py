@@ -146,6 +146,12 @@ class Accuracy(_Table):
         return records.FitSettings(**given)
 
 
+class Fairness(_Table):
+    """`[fairness]`: what is made alike before anything is measured."""
+
+    match_parameters: Size | None = None
+
+
 class Measure(_Table):
     """`[measure]`: what is not given has its default in `records.Measure`."""
 
@@ -248,6 +254,7 @@ class SuiteFile(_Table):
     ]
     speed: Speed | None = None
     accuracy: Accuracy | None = None
+    fairness: Fairness = Fairness()
     measure: Measure = Measure()
     gate: Gate = Gate()
     report: Report = Report()

@@ -6,6 +6,7 @@ import math
 import os
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.codec import digest
@@ -23,7 +24,19 @@ from bench.observations import (
     Trial,
     gather,
 )
-from bench.records import Case, FitSettings, Machine, Measure, OperatingPoint, Outcome, PassKind, Plan, Run, Variant
+from bench.records import (
+    Case,
+    FitSettings,
+    Machine,
+    MatchedSize,
+    Measure,
+    OperatingPoint,
+    Outcome,
+    PassKind,
+    Plan,
+    Run,
+    Variant,
+)
 
 LABELS = ("nbow", "rnn", "lstm", "BiLSTM x2", "gru", "textcnn", "transformer", "<script>alert(1)</script>")
 LENGTHS = (64, 128, 256, 512)
@@ -86,6 +99,18 @@ def made_run(labels: Sequence[str] = LABELS, lengths: Sequence[int] = LENGTHS) -
         operating_point=OperatingPoint(sequence_length=256, batch_size=32),
     )
     return _run(plan, SUITE_TEXT), gather(plan, _observe(plan, trials=5))
+
+
+def matched(run: Run, results: Sequence[CaseResult]) -> tuple[Run, list[CaseResult]]:
+    """A made run as if its suite had matched the sizes of all but the BiLSTM."""
+
+    def sized(result: CaseResult) -> CaseResult:
+        variant = result.case.variant
+        size = MatchedSize(target=100_000, parameters=None if variant.label == "BiLSTM x2" else 99_300)
+        return replace(result, case=replace(result.case, variant=replace(variant, size=size)))
+
+    found = [sized(result) for result in results]
+    return replace(run, plan=replace(run.plan, cases=tuple(result.case for result in found))), found
 
 
 def made_quick_run() -> tuple[Run, list[CaseResult]]:

@@ -19,7 +19,7 @@ FLOORS = [
     {"suite", "suite_file", "suite_check", "jobs", "lengths", "progress", "sampling", "rounds", "doctor"},
     {"verdicts", "differences", "compare_times", "compare"},
     {"batch", "architectures", "tasks", "workloads", "contracts"},
-    {"choices", "blueprints", "matrix", "plan"},
+    {"choices", "blueprints", "fairness", "matrix", "plan"},
     {"probes"},
     {"compilation", "subjects"},
     {"passes"},
@@ -30,7 +30,8 @@ FLOORS = [
     {"cli", "__main__", "pytest_plugin"},
 ]
 WITH_TORCH = {"batch", "architectures", "tasks", "workloads", "contracts", "choices", "matrix", "plan", "probes"}
-WITH_TORCH |= {"blueprints", "datasheet", "compilation", "subjects", "passes", "worker", "server", "executors"}
+WITH_TORCH |= {"blueprints", "fairness", "datasheet", "compilation", "subjects", "passes", "worker", "server"}
+WITH_TORCH |= {"executors"}
 TORCH_FREE = {"__init__"}.union(*FLOORS) - WITH_TORCH
 # parts of torch floors that commands use before, or without, any measuring
 TORCH_FREE_FILES = {"probes/machine.py", "probes/backends.py", "tasks/data"}

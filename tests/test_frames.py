@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_run import golden, made_quick_run, made_run
+from made_run import golden, made_quick_run, made_run, matched
 
 from bench import frames
 from bench.errors import UsageError
@@ -81,6 +81,15 @@ def test_doubts_are_told_in_full() -> None:
     assert {row["flags"] for row in rows if row["workload"] == "fit"} == {"contract_red: padding"}
     quick = frames.rows(*made_quick_run())
     assert {"few_trials: 3"} <= {str(row["flags"]).partition(";")[0] for row in quick}
+
+
+def test_matched_sizes_are_a_metric_and_their_lack_a_flag() -> None:
+    found = _rows(frames.to_csv([matched(*made_run())]))
+    sizes = {row["label"]: row["value"] for row in found if row["metric"] == "matched_parameters"}
+    assert sizes["lstm"] == "99300"
+    assert set(sizes) == {row["label"] for row in found} - {"BiLSTM x2"}
+    assert {row["label"] for row in found if "not_matched" in row["flags"].split(";")} == {"BiLSTM x2"}
+    assert "matched" not in frames.to_csv([made_run()])
 
 
 def test_a_memory_pass_that_failed_has_a_row() -> None:

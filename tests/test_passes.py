@@ -89,7 +89,9 @@ def test_every_architecture_has_its_memory_split(server: Server, architecture: s
     assert 0 < tensors < 200
     assert tensors == int(tensors)  # two moments of every parameter, and one count of steps for each tensor
     assert values["activations_bytes"] > 0
-    assert values["workspace_bytes"] == max(0, values["peak_rss_bytes"] - max(values["activations_bytes"], 4 * parameters))
+    assert values["workspace_bytes"] == max(
+        0, values["peak_rss_bytes"] - max(values["activations_bytes"], 4 * parameters)
+    )
 
 
 @LINUX

@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from made_run import golden, made_quick_run, made_run
+from made_run import golden, made_quick_run, made_run, matched
 
+from bench.cli.tables import meanings
 from bench.quantity import Better
 from bench.records import OperatingPoint, Outcome
 from bench.report import markdown, summary
@@ -38,6 +39,21 @@ def test_the_league_puts_every_variant_at_the_operating_point() -> None:
     red = table.rows[-1].cells
     assert red[-1].text == "breaks a contract: padding"
     assert red[0].marks == ("breaks a contract: padding",)
+
+
+def test_the_league_shows_what_matching_reached() -> None:
+    run, results = matched(*made_run())
+    (table,) = league(run, results)
+    heads = [column.title for column in table.columns]
+    assert heads[3:5] == ["parameters", "matched"]
+    cells = {row.label: dict(zip(heads, row.cells, strict=True)) for row in table.rows}
+    assert str(cells["lstm"]["matched"]) == "99,300 -0.7 %"
+    assert str(cells["BiLSTM x2"]["matched"]) == "no"
+    assert "size not matched" in cells["BiLSTM x2"]["marks"].text
+    assert "size not matched" not in cells["lstm"]["marks"].text
+    assert "Sizes: matched to 100,000 parameters" in table.note
+    assert any(line.startswith("size not matched: ") for line in meanings([table]))
+    assert "99,300 (-0.7 %)" in markdown.render([(run, results)])
 
 
 def test_the_best_are_those_whose_intervals_cannot_be_told_apart() -> None:

@@ -268,7 +268,16 @@ def changed(old: str, new: str) -> str:
 
 
 SHAPES = {
-    "unknown key": (SMALL + "[fairness]\nx = 1", ["'fairness' is unknown", "expected one of: accuracy"]),
+    "unknown key": (SMALL + "[extra]\nx = 1", ["'extra' is unknown", "expected one of: accuracy"]),
+    "key of fairness": (
+        SMALL + "[fairness]\nmatch_parameter = 1_000_000",
+        ["'fairness.match_parameter' is unknown", "did you mean 'match_parameters'?"],
+    ),
+    "no size to match": (SMALL + "[fairness]\nmatch_parameters = 0", ["'fairness.match_parameters' is 0", "at least 1"]),
+    "a size in words": (
+        SMALL + '[fairness]\nmatch_parameters = "1M"',
+        ["'fairness.match_parameters' is \"1M\"", "a whole number"],
+    ),
     "unknown key under speed": (changed("batch_sizes", "batchsizes"), ["'speed.batchsizes'", "did you mean 'batch_sizes'?"]),
     "key at the wrong place": ("epochs = 3\n" + SMALL, ["'epochs' is unknown", "it belongs under [accuracy]"]),
     "wrong type": (changed("[1]", "1"), ["'speed.batch_sizes' is 1", "expected a list, such as [1, 32]"]),

@@ -82,7 +82,9 @@ class Architecture:
         build: makes the model from a spec and hyperparameters; nothing in it depends on data, so it also builds on `meta`.
             Its `forward` takes `(inputs)`, or `(inputs, lengths)` for sequences, where `lengths` is a (B,) CPU tensor, or
             None when every row is full.
-        width: the hyperparameter that scales its size.
+        width: the hyperparameter that scales its size; None where there is none.
+        widened: hyperparameters at about another width, where others follow it; None changes the width alone.
+        fine_width: a second hyperparameter that scales its size, for where steps of `width` are coarse.
         parameter_count: the closed form of its number of parameters, where one is known.
         phases: its own training step, from the model and the task's loss; None is one phase over everything.
         encoding: how texts become token ids for models of these hyperparameters; `words` is the task's own way.
@@ -99,6 +101,8 @@ class Architecture:
     hyperparameters: type[Any]
     build: Callable[[Spec, Any], nn.Module]
     width: str | None = None
+    widened: Callable[[Any, int], Any] | None = None
+    fine_width: str | None = None
     parameter_count: Callable[[Spec, Any], int] | None = None
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None
     encoding: Callable[[Any], str] = words
@@ -114,6 +118,12 @@ class Architecture:
         if self.phases is not None:
             return self.phases(model, loss)
         return [Phase(name="model", parameters=list(model.parameters()), loss=loss)]
+
+    def at_width(self, hyperparameters: Any, width: int) -> Any:
+        """The hyperparameters at about another width; of an architecture that has one."""
+        if self.widened is not None:
+            return self.widened(hyperparameters, width)
+        return dataclasses.replace(hyperparameters, **{str(self.width): width})
 
     def defaults(self) -> dict[str, Any]:
         """Every hyperparameter with its default."""
@@ -150,6 +160,8 @@ def architecture(
     outputs: Iterable[OutputKind],
     hyperparameters: type[Any],
     width: str | None = None,
+    widened: Callable[[Any, int], Any] | None = None,
+    fine_width: str | None = None,
     parameter_count: Callable[[Spec, Any], int] | None = None,
     phases: Callable[[nn.Module, Loss], Sequence[Phase]] | None = None,
     encoding: Callable[[Any], str] = words,
@@ -170,6 +182,8 @@ def architecture(
                 hyperparameters=hyperparameters,
                 build=build,
                 width=width,
+                widened=widened,
+                fine_width=fine_width,
                 parameter_count=parameter_count,
                 phases=phases,
                 encoding=encoding,

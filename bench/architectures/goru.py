@@ -143,7 +143,9 @@ class Layer(nn.Module):
         bound = inputs**-0.5
         self.input_weight = nn.Parameter(torch.empty(3 * size, inputs).uniform_(-bound, bound))
         self.gate_weight = nn.Parameter(torch.empty(2 * size, size).uniform_(-GATE_SPREAD, GATE_SPREAD))
-        self.gate_bias = nn.Parameter(torch.cat([torch.full((size,), RESET_BIAS), torch.zeros(size)]))
+        # filled, not joined: on `meta` a `cat` would import torch's compiler, which takes a second
+        self.gate_bias = nn.Parameter(torch.zeros(2 * size))
+        nn.init.constant_(self.gate_bias[:size], RESET_BIAS)
         self.threshold = nn.Parameter(torch.zeros(size))
         self.orthogonal = Rotations(size, rotations) if rotations else Reflections(size)
         self._kept: tuple[list[object], Tensor] | None = None

@@ -64,7 +64,7 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
     outputs=[OutputKind.CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
-    width="embedding_dim",
+    # no width: beside its table it has hardly a parameter
     parameter_count=parameter_count,
     not_streaming=streams,
 )

@@ -8,7 +8,7 @@ with dropout on CPU, and training and inference would run different code.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -154,6 +154,14 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     return embedding_count(spec, size) + positions + token + hyperparameters.num_layers * layer + head
 
 
+def widened(hyperparameters: Hyperparameters, embedding_dim: int) -> Hyperparameters:
+    """About as wide, in whole numbers for every head; the feed-forward part keeps its ratio to the width."""
+    heads = hyperparameters.num_heads
+    size = heads * max(1, round(embedding_dim / heads))
+    inner = max(1, round(hyperparameters.feedforward_dim * size / hyperparameters.embedding_dim))
+    return replace(hyperparameters, embedding_dim=size, feedforward_dim=inner)
+
+
 @architecture(
     "transformer",
     summary="Transformer encoder (pre-norm), mean or classifier-token pooling, linear layer",
@@ -162,6 +170,8 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     outputs=[OutputKind.CLASSES, OutputKind.STEP_CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="embedding_dim",
+    widened=widened,
+    fine_width="feedforward_dim",
     parameter_count=parameter_count,
     not_streaming=streams,
 )

@@ -15,7 +15,7 @@ from bench.errors import BenchError, UsageError
 if TYPE_CHECKING:
     from bench.architectures import Architecture
     from bench.datasheet import ArchitectureSheet, TaskSheet
-    from bench.records import Case
+    from bench.records import Case, MatchedSize
     from bench.tasks import TaskKind
 
 app = typer.Typer(help="List suites, architectures, tasks, workloads, cases or runs.", no_args_is_help=True)
@@ -162,10 +162,21 @@ def cases(
     rows = [_case(case) for case in plan.cases]
     if format is Format.TABLE:
         rows = [
-            {"name": case.id} | ({"skipped": case.skip} if any(c.skip for c in plan.cases) else {})
+            {"name": case.id}
+            | (_size(case.variant.size) if case.variant.size else {})
+            | ({"skipped": case.skip} if any(c.skip for c in plan.cases) else {})
             for case in plan.cases
         ]
     show(rows, format)
+
+
+def _size(size: MatchedSize) -> dict[str, str]:
+    from bench.quantity import Unit, format_change, format_exact
+
+    told = "not matched"
+    if size.parameters is not None:
+        told = f"{format_exact(size.parameters, Unit.COUNT)} ({format_change(size.parameters / size.target - 1)})"
+    return {f"matched to {size.target:,}": told}
 
 
 def _case(case: Case) -> dict[str, Any]:
@@ -178,6 +189,7 @@ def _case(case: Case) -> dict[str, Any]:
         "label": case.variant.label,
         "variant_id": case.variant.variant_id,
         "hyperparameters": case.variant.hyperparameters,
+        "size": case.variant.size,
         "workload": case.workload,
         "sequence_length": case.sequence_length,
         "batch_size": case.batch_size,

@@ -38,6 +38,7 @@ _MEANINGS = {
     "disturbed": "other work reached into every trial, so none could be left out; close other programs and measure it again",
     "rejection matters": "leaving disturbed trials out moves the latency by more than 3 %; measure it again on a quiet machine",
     "breaks a contract": "a right model would not do this; docs/method.md tells what each name means",
+    "size not matched": "the suite scales variants to one size, but this one has no width to scale; docs/method.md tells why",
     "diverged": "the loss became infinite or NaN; try a lower learning rate",
     "does not fit": "it ran out of memory",
     "timed out": "it took longer than measure.timeout_s",

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from bench import estimates
 from bench.observations import CaseResult
-from bench.quantity import Unit
-from bench.records import PassKind, Run
+from bench.quantity import Unit, format_change, format_exact
+from bench.records import PassKind, Run, Variant
 from bench.report import view as views
 from bench.report.grids import speed_of
 from bench.report.ranking import widest
@@ -61,6 +61,8 @@ def league_of(view: View, task: str) -> Table:
     if place:
         columns += _speed_columns(view, [at.get(variant.variant_id) for variant in variants])
     columns.append((Column(title="parameters"), [_parameters(one) for one in either]))
+    if targets := _targets(variants):
+        columns.append((Column(title="matched"), [_matched(variant) for variant in variants]))
     if fits:
         columns += _accuracy_columns(view, task, [fitted.get(variant.variant_id) for variant in variants])
     marks = [marks_cell(at.get(variant.variant_id), fitted.get(variant.variant_id)) for variant in variants]
@@ -74,11 +76,11 @@ def league_of(view: View, task: str) -> Table:
             Row(label=variant.label, variant_id=variant.variant_id, cells=tuple(cells[place] for _, cells in columns))
             for place, variant in enumerate(variants)
         ),
-        note=_note(place, list(fitted.values())),
+        note=_note(place, list(fitted.values()), targets),
     )
 
 
-def _note(place: Point | None, fitted: Sequence[Shown]) -> str:
+def _note(place: Point | None, fitted: Sequence[Shown], targets: Sequence[int]) -> str:
     parts = []
     if place:
         where = views.place_words(place.sequence_length, place.batch_size)
@@ -86,7 +88,22 @@ def _note(place: Point | None, fitted: Sequence[Shown]) -> str:
     lengths = {shown.case.sequence_length for shown in fitted if shown.case.sequence_length}
     if lengths:
         parts.append(f"Accuracy: trained at length {' and '.join(map(str, sorted(lengths)))}.")
+    parts += [f"Sizes: matched to {target:,} parameters, embedding tables apart." for target in targets]
     return " ".join(parts)
+
+
+def _targets(variants: Sequence[Variant]) -> list[int]:
+    return list(dict.fromkeys(variant.size.target for variant in variants if variant.size is not None))
+
+
+def _matched(variant: Variant) -> Cell:
+    """What matching made of a variant's size, and how far that is from the target."""
+    size = variant.size
+    if size is None:
+        return empty()
+    if size.parameters is None:
+        return Cell(text="no", kind=CellKind.OUTCOME)
+    return Cell(text=format_exact(size.parameters, Unit.COUNT), detail=format_change(size.parameters / size.target - 1))
 
 
 def _speed_columns(view: View, cases: Sequence[Shown | None]) -> list[tuple[Column, list[Cell]]]:

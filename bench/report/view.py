@@ -20,6 +20,7 @@ _FLAGS = {
     "noisy": "noisy",
     "wide_interval": "wide interval",
     "contract_red": "breaks a contract",
+    "not_matched": "size not matched",
     "disturbed": "disturbed",
     "rejection_matters": "rejection matters",
     "diverged": "diverged",
