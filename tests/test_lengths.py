@@ -24,7 +24,6 @@ from bench.report.view import setting
 from bench.sampling import calibrate
 from bench.subjects import build_subject, measured
 from bench.suite import load
-from bench.tasks import data as task_data
 from bench.tasks.imdb import Imdb
 from bench.tasks.imdb import Options as ImdbOptions
 from bench.tasks.text_classification import Options, TextClassification
@@ -286,7 +285,6 @@ def test_data_are_brought_for_their_lengths_alone(
     monkeypatch: pytest.MonkeyPatch, distribution: str, skip: str, fetched: list[str]
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(task_data, "needed", lambda name: name)
-    monkeypatch.setattr(fetching, "fetch", seen.append)
+    monkeypatch.setattr(fetching, "fetch", lambda source: seen.append(source.name))
     fetching.bring_data(run_of(case(length_distribution=LengthDistribution(distribution), skip=skip)).plan)
     assert seen == fetched

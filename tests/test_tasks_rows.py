@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
+from made_pictures import TEST_ITEMS, TRAIN_ITEMS, made_data_sets, pictures
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
 
@@ -15,7 +18,9 @@ from bench.errors import UsageError
 from bench.options import fill
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
 from bench.tasks import TASKS, Data, Task
-from bench.tasks.splits import FOLDS, split_in_folds
+from bench.tasks.data import needed
+from bench.tasks.images import DATA_SETS, DataSet
+from bench.tasks.splits import FOLDS, split_as_published, split_in_folds
 
 BUNDLED = {"images": load_digits, "tabular": load_breast_cancer}
 
@@ -127,7 +132,66 @@ def test_items_have_no_length(name: str) -> None:
 
 
 def test_only_known_pictures_are_taken() -> None:
-    assert fill(TASKS.get("images").options, {"dataset": "cats"})[1] == ["'dataset' is 'cats'; expected one of: digits"]
+    assert fill(TASKS.get("images").options, {"dataset": "cats"})[1] == [
+        "'dataset' is 'cats'; expected one of: digits, mnist-5k, mnist, fashion-mnist"
+    ]
+
+
+# ── pictures of 28 x 28, from made files ──
+
+
+@pytest.fixture
+def made_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, DataSet]:
+    """The data sets of `images`, from made files, with a cache of their own."""
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "mine"))
+    found = made_data_sets(tmp_path / "mine")
+    monkeypatch.setattr("bench.tasks.images.DATA_SETS", found)
+    return found
+
+
+def test_a_published_test_split_is_kept() -> None:
+    labels = np.array([0] * 25 + [1] * 19 + [0, 1] * 5 + [1, 1, 0])
+    split = split_as_published(labels, 3)
+    assert split.test.tolist() == [54, 55, 56]
+    # of 30 zeros the last three, of 24 ones the last two
+    assert split.validation.tolist() == [48, 50, 51, 52, 53]
+    assert sorted([*split.train, *split.validation]) == list(range(54))
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_sets_with_a_test_split_of_their_own(made_sets: dict[str, DataSet], name: str) -> None:
+    images = make("images", dataset=name)
+    assert images.spec(None).image_shape == (1, 28, 28)
+    assert images.folds == 0
+    data = images.load(images.spec(None))
+    test = whole(data.test)
+    pixels, labels = pictures(TEST_ITEMS, seed=1 if name == "mnist" else 6)
+    assert test.targets is not None
+    assert test.targets.tolist() == labels.tolist()
+    assert torch.equal(test.inputs, torch.from_numpy(pixels[:, None].astype(np.float32) / np.float32(255)))
+    assert len(data.train) + len(data.validation) == TRAIN_ITEMS
+    assert 10 <= len(data.validation) <= TRAIN_ITEMS // 10
+    assert data.classes[9] == ("9" if name == "mnist" else "ankle boot")
+    with pytest.raises(UsageError, match="found fold 0, expected none"):
+        images.load(images.spec(None), fold=0)
+
+
+def test_small_sets_come_in_folds(made_sets: dict[str, DataSet]) -> None:
+    images = make("images", dataset="mnist-5k")
+    assert (images.folds, images.spec(None).image_shape) == (FOLDS, (1, 28, 28))
+    folds = [images.load(images.spec(None), fold=fold) for fold in range(FOLDS)]
+    tested = torch.cat([whole(data.test).inputs.flatten(1) for data in folds])
+    expected = pictures(TRAIN_ITEMS)[0].reshape(TRAIN_ITEMS, -1).astype(np.float32) / np.float32(255)
+    assert sorted(tested.tolist()) == sorted(expected.tolist())
+    assert len({data.fingerprint for data in folds}) == FOLDS
+
+
+def test_every_data_set_is_one_that_bench_data_knows() -> None:
+    for name, entry in DATA_SETS.items():
+        assert needed("images", name) is needed("pixels", name) is entry.source
+    # of the commonest digit of MNIST's test split there are 1,135
+    assert [entry.commonest for entry in DATA_SETS.values()] == [183 / 1797, 0.1, 0.1135, 0.1]
 
 
 class Fixed(nn.Module):

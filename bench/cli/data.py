@@ -29,7 +29,7 @@ def list_sets(format: FormatOption = Format.TABLE) -> None:
         here = found.where if found else None
         if format is Format.JSON:
             providers = [provider.title for provider in source.providers]
-            row = {"name": source.name, "task": source.task, "here": here, "size_bytes": source.size_bytes}
+            row = {"name": source.name, "tasks": source.tasks, "here": here, "size_bytes": source.size_bytes}
             row |= {"summary": source.summary, "origin": source.origin, "licence": source.licence}
             rows.append(row | {"providers": providers})
         else:

@@ -19,8 +19,9 @@ def bring_data(plan: Plan) -> None:
     from bench.tasks.data import needed
 
     cases = [case for case in plan.cases if not case.skip]
-    names = [case.task for case in cases if case.fit is not None or case.length_distribution is LengthDistribution.DATA]
-    for source in dict.fromkeys(map(needed, [*names, *plan.pretrained])):
+    read = [case for case in cases if case.fit is not None or case.length_distribution is LengthDistribution.DATA]
+    sources = [needed(case.task, case.task_options.get("dataset")) for case in read]
+    for source in dict.fromkeys([*sources, *map(needed, plan.pretrained)]):
         if source is not None:
             fetch(source)
 

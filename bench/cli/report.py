@@ -83,18 +83,19 @@ def html(runs: Runs) -> bytes:
 
     fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
     chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
-    names = {key: case.task for key, (case, _) in fits.items()}
-    names |= {weights: weights for run, _ in runs for weights in run.plan.pretrained}
-    found = [(key, source) for key, name in names.items() if (source := needed(name)) is not None]
+    found = {key: needed(case.task, case.task_options.get("dataset")) for key, (case, _) in fits.items()}
+    found |= {weights: needed(weights) for run, _ in runs for weights in run.plan.pretrained}
     sources = [
-        (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}") for key, source in found
+        (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}")
+        for key, source in found.items()
+        if source is not None
     ]
     return render(runs, chance=chances, sources=sources).encode()
 
 
 def _unlinked(text: str) -> str:
     """An origin without addresses that a browser could open: the page names nothing outside itself."""
-    return text.replace("https://", "")
+    return text.replace("https://", "").replace("http://", "")
 
 
 def _chance(case: Case, run: Run) -> float | None:

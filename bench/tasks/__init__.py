@@ -137,8 +137,10 @@ TASKS: Registry[TaskKind] = Registry(
     "task",
     {
         "imdb": "bench.tasks.imdb",
+        "rotten-tomatoes": "bench.tasks.rotten_tomatoes",
         "text-classification": "bench.tasks.text_classification",
         "images": "bench.tasks.images",
+        "pixels": "bench.tasks.pixels",
         "tabular": "bench.tasks.tabular",
         "first-token": "bench.tasks.probes",
         "parity": "bench.tasks.probes",

@@ -17,7 +17,7 @@ from bench.batch import Batch, asked, forward
 from bench.quantity import METRICS
 from bench.spec import InputKind, OutputKind, Spec
 from bench.tasks import Evaluation, Score, task
-from bench.tasks.made import Made, Options, Rows
+from bench.tasks.made import Made, Options, Sequences
 
 
 @task(
@@ -48,13 +48,13 @@ class Adding(Made):
             output_size=1,
         )
 
-    def make(self, random: np.random.RandomState, items: int, length: int) -> Rows:
+    def make(self, random: np.random.RandomState, items: int, length: int) -> Sequences:
         """The first mark stands in the first half, the other one in the second."""
         numbers, marks, every = random.random_sample((items, length)), np.zeros((items, length)), np.arange(items)
         marks[every, random.randint(length // 2, size=items)] = 1
         marks[every, random.randint(length // 2, length, size=items)] = 1
         inputs = np.stack([numbers, marks], axis=2).astype(np.float32)
-        return Rows(inputs=inputs, targets=(numbers * marks).sum(axis=1, keepdims=True).astype(np.float32))
+        return Sequences(inputs=inputs, targets=(numbers * marks).sum(axis=1, keepdims=True).astype(np.float32))
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean squared error, a scalar, from (B, 1) values, computed in fp32."""

@@ -90,6 +90,16 @@ def refuse_length(task: str, sequence_length: int | None) -> None:
         )
 
 
+def refuse_fold(task: str, fold: int | None) -> None:
+    """Say that a task has one fixed split, where a fold is asked for.
+
+    Raises:
+        UsageError: one is.
+    """
+    if fold is not None:
+        raise UsageError(f"task '{task}': found fold {fold}, expected none; it has one fixed split")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Items that are rows of an array: (N, ...) float32 inputs, (N,) int64 labels."""
@@ -107,13 +117,21 @@ class Rows:
         return Batch(inputs=self.inputs[places], targets=self.labels[places], items=len(places))
 
 
-def rows_data(inputs: NDArray[np.float64], labels: NDArray[np.int64], split: Split, classes: tuple[str, ...]) -> Data:
-    """The three splits of an array, with a fingerprint over all of their bytes."""
+def rows_data(
+    inputs: NDArray[np.float64] | NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    split: Split,
+    classes: tuple[str, ...],
+    *,
+    whole: int = 1,
+) -> Data:
+    """The three splits of an array, divided by `whole`, with a fingerprint over all of their bytes."""
     contents = hashlib.sha256()
     parts = {}
     for name in SPLITS:
         places = getattr(split, name)
         values, targets = inputs[places].astype(np.float32), labels[places]
+        values /= whole
         contents.update(f"{name} {values.shape}\0".encode() + values.tobytes() + targets.tobytes())
         parts[name] = Rows(inputs=torch.from_numpy(values), labels=torch.from_numpy(targets))
     return Data(**parts, fingerprint=digest(contents.hexdigest()), classes=classes)

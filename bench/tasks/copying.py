@@ -18,7 +18,7 @@ from bench.batch import Batch, asked, forward
 from bench.quantity import METRICS
 from bench.spec import InputKind, OutputKind, Spec
 from bench.tasks import Evaluation, Score, task
-from bench.tasks.made import Made, Options, Rows
+from bench.tasks.made import Made, Options, Sequences
 
 SYMBOLS, COPIED = 8, 10
 # token ids: 0 is padding, which no item has, then the symbols
@@ -56,7 +56,7 @@ class Copying(Made):
             classes=len(self.classes),
         )
 
-    def make(self, random: np.random.RandomState, items: int, length: int) -> Rows:
+    def make(self, random: np.random.RandomState, items: int, length: int) -> Sequences:
         """Every symbol as likely as the others, a byte each."""
         symbols = random.randint(SYMBOLS, size=(items, COPIED), dtype=np.uint8)
         inputs = np.full((items, length), BLANK_ID, dtype=np.uint8)
@@ -64,7 +64,7 @@ class Copying(Made):
         inputs[:, -COPIED - 1] = CALL_ID
         targets = np.full((items, length), BLANK, dtype=np.uint8)
         targets[:, -COPIED:] = symbols
-        return Rows(inputs=inputs, targets=targets)
+        return Sequences(inputs=inputs, targets=targets)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy of a step in nats, a scalar, from (B, L, classes) logits, computed in fp32."""

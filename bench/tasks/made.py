@@ -21,6 +21,7 @@ from bench.errors import UsageError
 from bench.options import option
 from bench.spec import LengthAxis, Spec
 from bench.tasks import Data
+from bench.tasks.classification import refuse_fold
 from bench.tasks.splits import SPLITS
 
 Numbers = NDArray[Any]
@@ -37,7 +38,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class Sequences:
     """Items of one length: (N, L) or (N, L, D) inputs, and one target each."""
 
     inputs: Numbers
@@ -84,7 +85,7 @@ class Made(ABC):
         """Kinds and sizes at a length that is long enough."""
 
     @abstractmethod
-    def make(self, random: np.random.RandomState, items: int, length: int) -> Rows:
+    def make(self, random: np.random.RandomState, items: int, length: int) -> Sequences:
         """So many items of that length."""
 
     def spec(self, sequence_length: int | None) -> Spec:
@@ -116,8 +117,7 @@ class Made(ABC):
         Raises:
             UsageError: another encoding than `words`, or a fold of the one fixed split.
         """
-        if fold is not None:
-            raise UsageError(f"task '{self.name}': found fold {fold}, expected none; it has one fixed split")
+        refuse_fold(self.name, fold)
         if encoding != "words":
             raise UsageError(f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words'")
         contents = hashlib.sha256()
@@ -129,6 +129,6 @@ class Made(ABC):
             parts[name] = part
         return Data(**parts, fingerprint=digest(contents.hexdigest()), classes=self.classes)
 
-    def _drawn(self, seed: int, items: int, spec: Spec) -> Rows:
+    def _drawn(self, seed: int, items: int, spec: Spec) -> Sequences:
         # RandomState: its streams are frozen for ever, those of numpy's newer generators are not
         return self.make(np.random.RandomState(seed % 2**32), items, spec.sequence_length or 1)

@@ -15,7 +15,7 @@ from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 from bench.tasks import task
 from bench.tasks.classification import Classification
-from bench.tasks.made import Made, Numbers, Options, Rows
+from bench.tasks.made import Made, Numbers, Options, Sequences
 
 NOISE_TOKENS = 10
 # token ids; 0 is padding, which no item has
@@ -67,12 +67,14 @@ class Probe(Made, Classification):
             classes=self.class_count,
         )
 
-    def make(self, random: np.random.RandomState, items: int, length: int) -> Rows:
+    def make(self, random: np.random.RandomState, items: int, length: int) -> Sequences:
         """Classes in turn, shuffled, and an item for each."""
         labels = random.permutation(np.arange(items) % self.class_count)
         inputs = self.draw(random, labels, length)
         # long rows by the ten thousand: a byte a token where that is enough
-        return Rows(inputs=inputs.astype(np.min_scalar_type(self.vocabulary_size)), targets=labels.astype(np.int64))
+        return Sequences(
+            inputs=inputs.astype(np.min_scalar_type(self.vocabulary_size)), targets=labels.astype(np.int64)
+        )
 
 
 @task(

@@ -51,6 +51,16 @@ def split_in_order(labels: Sequence[int], classes: Sequence[str], where: str) ->
     return Split(**{name: np.sort(np.concatenate(chosen)) for name, chosen in parts.items()})
 
 
+def split_as_published(labels: Indices, test_items: int) -> Split:
+    """The last `test_items` are test, as published; of each class before them, in its order, the last tenth is validation."""
+    before = np.arange(len(labels) - test_items)
+    classes = (before[labels[before] == label] for label in np.unique(labels))
+    validation = np.sort(np.concatenate([places[len(places) - len(places) // 10 :] for places in classes]))
+    return Split(
+        train=np.setdiff1d(before, validation), validation=validation, test=np.arange(len(before), len(labels))
+    )
+
+
 def split_in_folds(labels: Indices, fold: int) -> Split:
     """Fold `fold` of five: each class is dealt into ten stratified parts, of which two are test, the next validation.
 

@@ -18,7 +18,7 @@ from bench.codec import digest
 from bench.errors import UsageError
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
 from bench.tasks import Data
-from bench.tasks.classification import Classification, random_targets
+from bench.tasks.classification import Classification, random_targets, refuse_fold
 from bench.tasks.data.cache import Arrays, prepared
 from bench.tasks.data.items import Texts
 from bench.tasks.splits import SPLITS, Split, first_of_each, split_in_order
@@ -84,8 +84,7 @@ class TextTask(Classification):
             ModelError: the weights whose word pieces are asked for are not here, or not whole.
             UsageError: an encoding that nobody knows, or a fold of the one fixed split.
         """
-        if fold is not None:
-            raise UsageError(f"task '{self.name}': found fold {fold}, expected none; it has one fixed split")
+        refuse_fold(self.name, fold)
         pieces = named_word_pieces(encoding)
         if pieces is None and encoding != "words":
             raise UsageError(

