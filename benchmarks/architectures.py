@@ -31,6 +31,10 @@ HAND_WRITTEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("grid-lstm", {}),
     ("goru", {}),
     ("goru", {"rotations": 4}),
+    ("tcn", {}),
+    ("mingru", {}),
+    ("minlstm", {}),
+    ("linear-attention", {}),
 )
 FUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("rnn", {}),

@@ -39,6 +39,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("transformer", {"embedding_dim": 12, "num_heads": 3, "feedforward_dim": 20}),
     *(("grid-lstm", options) for options in ({}, {"num_layers": 1}, {"num_layers": 3, "tied": True})),
     *(("goru", options) for options in ({}, {"rotations": 3}, {"num_layers": 2, "hidden_dim": 31, "rotations": 4})),
+    *(("tcn", options) for options in ({}, {"num_layers": 2, "kernel_size": 5}, {"hidden_dim": 12})),
+    *((name, options) for name in ("mingru", "minlstm") for options in ({}, {"num_layers": 1})),
+    *(("linear-attention", {"positions": positions}) for positions in ("learned", "sinusoidal", "none")),
 ]
 each_variant = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 

@@ -23,6 +23,10 @@ ONE_DIRECTION: list[dict[str, Any]] = [
     {"num_layers": 3, "bidirectional": True, "hidden_dim": 24},
 ]
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "tcn": [{}, {"num_layers": 2, "hidden_dim": 24, "kernel_size": 2}, {"num_layers": 7, "dropout": 0.0}],
+    "mingru": [{}, {"num_layers": 1}, {"num_layers": 3, "hidden_dim": 31}],
+    "minlstm": [{}, {"num_layers": 1}, {"num_layers": 3, "hidden_dim": 31}],
+    "linear-attention": [{}, {"positions": "sinusoidal"}, {"positions": "none", "num_layers": 1, "num_heads": 2}],
     "goru": [{}, {"rotations": 3}, {"num_layers": 2, "hidden_dim": 31, "rotations": 4}],
     "nbow": [{}, {"dropout": 0.0}],
     "rnn": [*ONE_DIRECTION, {"nonlinearity": "relu", "init": "identity", "num_layers": 2, "bidirectional": True}],

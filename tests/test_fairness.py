@@ -53,6 +53,10 @@ READERS = {
     "deep": "name = 'transformer'\nnum_heads = 8\nnum_layers = 4",
     "six heads": "name = 'transformer'\nnum_heads = 6\nembedding_dim = 48",
     "thin": "name = 'transformer'\nnum_heads = 8\nfeedforward_dim = 16",
+    "linear-attention": "",
+    "tcn": "",
+    "mingru": "",
+    "minlstm": "",
 }
 
 

@@ -34,7 +34,24 @@ RECURRENT: Sizes = [
         {"sequence_length": 9, "batch_size": 3},
     ),
 ]
+MINIMAL: Sizes = [
+    ({}, {"sequence_length": 32, "batch_size": 4}),
+    ({"embedding_dim": 16, "hidden_dim": 48, "num_layers": 1}, {"sequence_length": 17, "batch_size": 1}),
+    ({"hidden_dim": 20, "num_layers": 3}, {"sequence_length": 9, "batch_size": 3}),
+]
 SIZES: dict[str, Sizes] = {
+    "tcn": [
+        ({}, {"sequence_length": 32, "batch_size": 4}),
+        ({"embedding_dim": 16, "hidden_dim": 24, "kernel_size": 2}, {"sequence_length": 17, "batch_size": 1}),
+        ({"hidden_dim": 20, "num_layers": 2, "kernel_size": 5}, {"sequence_length": 9, "batch_size": 3}),
+    ],
+    "mingru": MINIMAL,
+    "minlstm": MINIMAL,
+    "linear-attention": [
+        ({}, {"sequence_length": 64, "batch_size": 4}),
+        ({"embedding_dim": 12, "num_heads": 3, "feedforward_dim": 20}, {"sequence_length": 200, "batch_size": 1}),
+        ({"num_layers": 1, "positions": "none"}, {"sequence_length": 33, "batch_size": 2}),
+    ],
     "goru": [
         ({}, {"sequence_length": 32, "batch_size": 4}),
         ({"embedding_dim": 16, "hidden_dim": 48, "num_layers": 2}, {"sequence_length": 17, "batch_size": 1}),

@@ -44,6 +44,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *(("transformer", {"positions": positions}) for positions in ("learned", "sinusoidal", "none")),
     ("transformer", {"pooling": "cls", "num_layers": 1}),
     *(("grid-lstm", options) for options in ({}, {"num_layers": 1}, {"num_layers": 3, "tied": True})),
+    *(("tcn", options) for options in ({}, {"num_layers": 2, "kernel_size": 5}, {"hidden_dim": 12})),
+    *((name, options) for name in ("mingru", "minlstm") for options in ({}, {"num_layers": 1})),
+    *(("linear-attention", {"positions": positions}) for positions in ("learned", "sinusoidal", "none")),
 ]
 each_variant = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 
@@ -82,6 +85,26 @@ def test_token_by_token_answers_as_forward_on_the_prefix(name: str, options: dic
     for place in range(LENGTH):
         output, state = streaming.step(whole[:, place], state)
         assert difference(output, model(whole[:, : place + 1])) <= 1e-5
+
+
+IN_ORDER = ("rnn", "lstm", "gru", "grid-lstm", "goru", "tcn", "mingru", "minlstm", "linear-attention")
+
+
+@pytest.mark.parametrize(("name", "options"), [entry for entry in VARIANTS if entry[0] in IN_ORDER], ids=str)
+@torch.no_grad()
+def test_where_each_step_has_a_class_no_later_token_matters(name: str, options: dict[str, Any]) -> None:
+    model, streaming = build(name, options, replace(TOKENS, outputs=OutputKind.STEP_CLASSES))
+    whole = inputs()
+    at_once = model(whole)
+    state = streaming.init_state(whole[:, :0])
+    for place in range(LENGTH):
+        output, state = streaming.step(whole[:, place], state)
+        assert difference(output, at_once[:, place]) <= 1e-5
+    changed = whole.clone()
+    changed[:, 5] = 1 + (whole[:, 5] + 7) % 49
+    moved = (model(changed) - at_once).abs().amax(dim=2)
+    assert moved[:, :5].max() <= 1e-6
+    assert moved[:, 5].min() > 1e-5
 
 
 @each_variant
@@ -170,6 +193,10 @@ STATE_BYTES = {
     "gru": 3 * 128 * 4,
     "attention-rnn": 2 * 3 * 128 * 4 + 2 * 3 * 20 * 128 * 4,  # those of an lstm, then 20 outputs and their keys
     "goru": 3 * 128 * 4,
+    "mingru": 2 * 3 * 128 * 4,
+    "minlstm": 2 * 3 * 128 * 4,
+    "tcn": 3 * (2 * 2 * (1 + 2 + 4)) * 128 * 4,  # 28 earlier inputs of convolutions: three blocks see 20 positions
+    "linear-attention": 2 * 3 * 4 * 16 * 17 * 4 + 8,  # per layer and head a matrix and a vector, and the count
     "grid-lstm": 2 * 2 * 3 * 128 * 4,  # hidden state and memory of two layers along time
     "textcnn": 3 * 128 * 4 * 4 + 3 * 3 * 100 * 4,  # four embeddings, and the maxima of three groups of filters
     "transformer": 3 * 20 * 8,  # token ids

@@ -236,6 +236,71 @@ def goru(model: nn.Module, inputs: Tensor) -> Tensor:
     return words[-1] @ model.classifier.weight.T + model.classifier.bias
 
 
+# ── the moderns ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tcn(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The same as products with every window; weights are normalised filter by filter."""
+
+    def convolved(layer: nn.Module, x_BLD: Tensor) -> Tensor:
+        filters = [v * g / v.square().sum().sqrt() for v, g in zip(layer.direction, layer.length, strict=True)]
+        reach, width = layer.reach, layer.direction.shape[2]
+        windows_BLDK = functional.pad(x_BLD, (0, 0, reach, 0)).unfold(1, reach + 1, 1)[..., :: reach // (width - 1)]
+        return (windows_BLDK.flatten(2) @ torch.stack(filters).flatten(1).T + layer.bias).relu()
+
+    x_BLD = embedded(model, inputs)
+    for block in model.blocks:
+        part_BLH = convolved(block.second, convolved(block.first, x_BLD))
+        if isinstance(block.residual, nn.Conv1d):
+            x_BLD = x_BLD @ block.residual.weight[:, :, 0].T + block.residual.bias
+        x_BLD = (x_BLD + part_BLH).relu()
+    return linear(model.classifier, x_BLD[:, -1])
+
+
+def minimal_rnn(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The same with a product for each gate and step."""
+    words = list(embedded(model, inputs).unbind(1))
+    for layer in model.layers:
+        size = len(layer.entering.weight) // (layer.gates + 1)
+        parameters = list(zip(layer.entering.weight.split(size), layer.entering.bias.split(size), strict=True))
+        state, states = words[0].new_zeros(len(inputs), size), []
+        for word in words:
+            *gates, inside = (word @ weight.T + bias for weight, bias in parameters)
+            new = gates[-1].sigmoid()
+            if len(gates) == 2:
+                new = new / (gates[0].sigmoid() + new)
+            state = (1 - new) * state + new * torch.where(inside >= 0, inside + 0.5, inside.sigmoid())
+            states.append(state)
+        words = states
+    return linear(model.classifier, words[-1])
+
+
+def linear_attention(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The same chunk after chunk; how many positions a chunk has decides how many products there are."""
+    x_BLD, length = embedded(model, inputs), inputs.shape[1]
+    if model.position_table is not None:
+        x_BLD = x_BLD + model.position_table[:length]
+    size = -(-length // -(-length // 32))
+    for layer in model.layers:
+        parts = linear(layer.query_key_value, layer.attention_norm(x_BLD)).chunk(3, dim=2)
+        query, key, value = (part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2) for part in parts)
+        query, key = functional.elu(query) + 1, functional.elu(key) + 1
+        value = torch.cat([value, torch.ones_like(value[..., :1])], dim=3)
+        query, key, value = (functional.pad(part, (0, 0, 0, -length % size)) for part in (query, key, value))
+        sums, mixed = None, []
+        for q, k, v in zip(*(part.split(size, dim=2) for part in (query, key, value)), strict=True):
+            taken = ((q @ k.mT) * torch.ones(size, size).tril()) @ v
+            mixed.append(taken if sums is None else taken + q @ sums)
+            if len(mixed) < query.shape[2] // size:
+                sums = k.mT @ v if sums is None else sums + k.mT @ v
+        mixed_BNLZ = torch.cat(mixed, dim=2)[:, :, :length]
+        mixed_BNLK = mixed_BNLZ[..., :-1] / (mixed_BNLZ[..., -1:] + 1e-6)
+        x_BLD = x_BLD + linear(layer.attention_output, mixed_BNLK.transpose(1, 2).flatten(2))
+        inner = linear(layer.feedforward[0], layer.feedforward_norm(x_BLD)).relu()
+        x_BLD = x_BLD + linear(layer.feedforward[2], inner)
+    return linear(model.classifier, model.norm(x_BLD[:, -1]))
+
+
 TWINS: dict[str, Twin] = {
     "nbow": bag_of_words,
     "rnn": recurrent,
@@ -248,6 +313,10 @@ TWINS: dict[str, Twin] = {
     "mdlstm": mdlstm,
     "grid-lstm": grid_lstm,
     "goru": goru,
+    "tcn": tcn,
+    "mingru": minimal_rnn,
+    "minlstm": minimal_rnn,
+    "linear-attention": linear_attention,
     "mlp": mlp,
     "cnn": cnn,
 }

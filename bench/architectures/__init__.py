@@ -146,6 +146,10 @@ ARCHITECTURES: Registry[Architecture] = Registry(
         "mdlstm": "bench.architectures.mdlstm",
         "grid-lstm": "bench.architectures.grid_lstm",
         "goru": "bench.architectures.goru",
+        "tcn": "bench.architectures.tcn",
+        "mingru": "bench.architectures.minimal_rnn",
+        "minlstm": "bench.architectures.minimal_rnn",
+        "linear-attention": "bench.architectures.linear_attention",
     },
     group="bench.architectures",
 )

@@ -120,8 +120,10 @@ def packed(x_BLD: Tensor, lengths: Tensor) -> PackedSequence:
     return pack_padded_sequence(x_BLD, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
 
 
-def at_last(output_BLH: Tensor, lengths: Tensor) -> Tensor:
-    """(B, H): the output at the last real position."""
+def at_last(output_BLH: Tensor, lengths: Tensor | None) -> Tensor:
+    """(B, H): the output at the last real position; `lengths` (B,) on the CPU, None where every row is full."""
+    if lengths is None:
+        return output_BLH[:, -1]
     place_B11 = (lengths.clamp(min=1) - 1).to(output_BLH.device)[:, None, None]
     return output_BLH.gather(1, place_B11.expand(-1, 1, output_BLH.shape[2])).squeeze(1)
 

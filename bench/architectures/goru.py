@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
+from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count, stamp
 from bench.architectures.orthogonal import Reflections, Rotations
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -177,11 +177,7 @@ class Layer(nn.Module):
 
     def _kept_weight(self, dtype: torch.dtype) -> Tensor:
         """The same, made anew only where a parameter has changed: it costs as much as hundreds of single steps."""
-        made_of: list[object] = [dtype]
-        for parameter in (self.gate_weight, *self.orthogonal.parameters()):
-            # what was made in inference mode has no version, and hardly changes
-            version = 0 if parameter.is_inference() else parameter._version
-            made_of += [id(parameter), version, parameter.data_ptr(), parameter.dtype]
+        made_of = [dtype, *stamp((self.gate_weight, *self.orthogonal.parameters()))]
         if self._kept is None or self._kept[0] != made_of:
             self._kept = made_of, self._weight().to(dtype)
         return self._kept[1]

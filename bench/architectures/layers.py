@@ -6,6 +6,7 @@ C numbers of an answer: a logit a class, or values.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -81,6 +82,16 @@ def mean_over_real(x_BLD: Tensor, mask_BL: Tensor | None) -> Tensor:
         return x_BLD.mean(dim=1)
     real_BL1 = mask_BL[:, :, None].to(x_BLD.dtype)
     return (x_BLD * real_BL1).sum(dim=1) / real_BL1.sum(dim=1)
+
+
+def stamp(parameters: Iterable[nn.Parameter]) -> list[object]:
+    """What differs as soon as one of these has other values: for what is made of parameters, and kept from step to step."""
+    found: list[object] = []
+    for parameter in parameters:
+        # what was made in inference mode has no version, and hardly changes
+        version = 0 if parameter.is_inference() else parameter._version
+        found += [id(parameter), version, parameter.data_ptr(), parameter.dtype]
+    return found
 
 
 def flat_size(spec: Spec) -> int:

@@ -8,7 +8,9 @@ with dropout on CPU, and training and inference would run different code.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -32,8 +34,8 @@ from bench.spec import InputKind, OutputKind, Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameters:
-    """Of `transformer`."""
+class EncoderHyperparameters:
+    """Of every stack of encoder layers, beside its own."""
 
     embedding_dim: int = option(64, "size of a word's vector and of every layer; a multiple of num_heads", at_least=1)
     num_layers: int = option(2, "encoder layers", at_least=1)
@@ -41,13 +43,23 @@ class Hyperparameters:
     feedforward_dim: int = option(256, "inner size of the feed-forward part", at_least=1)
     dropout: float = option(0.2, "share dropped in training after the embedding and each sublayer", at_least=0, below=1)
     positions: str = option("learned", "how a layer knows word order", choices=("learned", "sinusoidal", "none"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters(EncoderHyperparameters):
+    """Of `transformer`."""
+
     pooling: str = option("mean", "mean over words, or a classifier token before them", choices=("mean", "cls"))
 
 
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward part, each `x + dropout(part(norm(x)))`; (B, L, D) to (B, L, D)."""
+Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From the queries, keys and values of each head to what positions take from one another, all (B, N, L, K)."""
 
-    def __init__(self, hyperparameters: Hyperparameters) -> None:
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward part, each `x + dropout(part(norm(x)))`; (B, L, D) to (B, L, D)."""
+
+    def __init__(self, hyperparameters: EncoderHyperparameters) -> None:
         super().__init__()
         size = hyperparameters.embedding_dim
         self.num_heads = hyperparameters.num_heads
@@ -62,15 +74,15 @@ class EncoderLayer(nn.Module):
         )
         self.dropout = nn.Dropout(hyperparameters.dropout)
 
-    def forward(self, x_BLD: Tensor, mask_B11L: Tensor | None) -> Tensor:
-        """One layer; the mask is true where a position may be attended to."""
-        x_BLD = x_BLD + self.dropout(self._attend(self.attention_norm(x_BLD), mask_B11L))
+    def forward(self, x_BLD: Tensor, mix: Mix) -> Tensor:
+        """One layer."""
+        x_BLD = x_BLD + self.dropout(self._attend(self.attention_norm(x_BLD), mix))
         return cast(Tensor, x_BLD + self.dropout(self.feedforward(self.feedforward_norm(x_BLD))))
 
-    def _attend(self, x_BLD: Tensor, mask_B11L: Tensor | None) -> Tensor:
+    def _attend(self, x_BLD: Tensor, mix: Mix) -> Tensor:
         parts_BL3NK = self.query_key_value(x_BLD).unflatten(2, (3, self.num_heads, -1))
         query_BNLK, key_BNLK, value_BNLK = parts_BL3NK.permute(2, 0, 3, 1, 4).unbind()
-        mixed_BNLK = functional.scaled_dot_product_attention(query_BNLK, key_BNLK, value_BNLK, attn_mask=mask_B11L)
+        mixed_BNLK = mix(query_BNLK, key_BNLK, value_BNLK)
         return cast(Tensor, self.attention_output(mixed_BNLK.transpose(1, 2).flatten(2)))
 
 
@@ -86,14 +98,7 @@ class TransformerClassifier(nn.Module):
         super().__init__()
         size = hyperparameters.embedding_dim
         self.embedding = Embedding(spec, size)
-        if hyperparameters.positions == "learned":
-            positions_LD = torch.empty(known(spec.sequence_length, "sequence_length"), size).normal_(std=EMBEDDING_STD)
-            self.position_table = nn.Parameter(positions_LD)
-        elif hyperparameters.positions == "sinusoidal":
-            positions_LD = sinusoids(known(spec.sequence_length, "sequence_length"), size)
-            self.register_buffer("position_table", positions_LD, persistent=False)
-        else:
-            self.position_table = None
+        add_positions(self, spec, hyperparameters)
         token_D = torch.empty(size).normal_(std=EMBEDDING_STD)
         self.classifier_token = nn.Parameter(token_D) if hyperparameters.pooling == "cls" else None
         self.dropout = nn.Dropout(hyperparameters.dropout)
@@ -113,8 +118,9 @@ class TransformerClassifier(nn.Module):
             mask_BL = None if mask_BL is None else functional.pad(mask_BL, (1, 0), value=True)
         x_BLD = self.dropout(x_BLD)
         mask_B11L = None if mask_BL is None else mask_BL[:, None, None, :]
+        mix = partial(functional.scaled_dot_product_attention, attn_mask=mask_B11L)
         for layer in self.layers:
-            x_BLD = layer(x_BLD, mask_B11L)
+            x_BLD = layer(x_BLD, mix)
         x_BLD = self.norm(x_BLD)
         if self.each_step:
             return cast(Tensor, self.classifier(x_BLD[:, -inputs.shape[1] :]))
@@ -135,6 +141,19 @@ class TransformerClassifier(nn.Module):
         return answer[:, -1] if self.each_step else answer, (so_far,)
 
 
+def add_positions(model: nn.Module, spec: Spec, hyperparameters: EncoderHyperparameters) -> None:
+    """Give a model its `position_table` (L, D), which is learned, kept as it is, or None."""
+    if hyperparameters.positions == "none":
+        model.register_parameter("position_table", None)
+        return
+    length, size = known(spec.sequence_length, "sequence_length"), hyperparameters.embedding_dim
+    if hyperparameters.positions == "learned":
+        positions_LD = torch.empty(length, size).normal_(std=EMBEDDING_STD)
+        model.register_parameter("position_table", nn.Parameter(positions_LD))
+    else:
+        model.register_buffer("position_table", sinusoids(length, size), persistent=False)
+
+
 def sinusoids(positions: int, size: int) -> Tensor:
     """(L, D) sines and cosines of falling frequency, scaled to the spread of fresh embeddings."""
     place_L1 = torch.arange(positions)[:, None]
@@ -143,18 +162,36 @@ def sinusoids(positions: int, size: int) -> Tensor:
     return both_LD * (EMBEDDING_STD * math.sqrt(2))
 
 
-def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
-    """Embedding, positions, classifier token, layers of two norms, attention and feed-forward, last norm, classifier."""
+def encoder_count(spec: Spec, hyperparameters: EncoderHyperparameters) -> int:
+    """Number of parameters of embedding, positions, layers of two norms, attention and feed-forward, last norm, classifier."""
     size, inner = hyperparameters.embedding_dim, hyperparameters.feedforward_dim
     attention = linear_count(size, 3 * size) + linear_count(size, size)
     layer = 4 * size + attention + linear_count(size, inner) + linear_count(inner, size)
     positions = known(spec.sequence_length, "sequence_length") * size if hyperparameters.positions == "learned" else 0
-    token = size if hyperparameters.pooling == "cls" else 0
     head = 2 * size + linear_count(size, answer_size(spec))
-    return embedding_count(spec, size) + positions + token + hyperparameters.num_layers * layer + head
+    return embedding_count(spec, size) + positions + hyperparameters.num_layers * layer + head
 
 
-def widened(hyperparameters: Hyperparameters, embedding_dim: int) -> Hyperparameters:
+def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
+    """An encoder, and a classifier token where there is one."""
+    token = hyperparameters.embedding_dim if hyperparameters.pooling == "cls" else 0
+    return encoder_count(spec, hyperparameters) + token
+
+
+def check_heads(name: str, hyperparameters: EncoderHyperparameters) -> None:
+    """See that the heads of an architecture can share its width.
+
+    Raises:
+        ModelError: they cannot.
+    """
+    if hyperparameters.embedding_dim % hyperparameters.num_heads:
+        raise ModelError(
+            f"{name}: embedding_dim {hyperparameters.embedding_dim} is not a multiple of "
+            f"num_heads {hyperparameters.num_heads}; change one of them"
+        )
+
+
+def widened(hyperparameters: EncoderHyperparameters, embedding_dim: int) -> EncoderHyperparameters:
     """About as wide, in whole numbers for every head; the feed-forward part keeps its ratio to the width."""
     heads = hyperparameters.num_heads
     size = heads * max(1, round(embedding_dim / heads))
@@ -181,9 +218,5 @@ def build(spec: Spec, hyperparameters: Hyperparameters) -> nn.Module:
     Raises:
         ModelError: embedding_dim cannot be shared out between the heads.
     """
-    if hyperparameters.embedding_dim % hyperparameters.num_heads:
-        raise ModelError(
-            f"transformer: embedding_dim {hyperparameters.embedding_dim} is not a multiple of "
-            f"num_heads {hyperparameters.num_heads}; change one of them"
-        )
+    check_heads("transformer", hyperparameters)
     return TransformerClassifier(spec, hyperparameters)
