@@ -54,7 +54,7 @@ READERS = {
     "six heads": "name = 'transformer'\nnum_heads = 6\nembedding_dim = 48",
     "thin": "name = 'transformer'\nnum_heads = 8\nfeedforward_dim = 16",
     "linear-attention": "",
-    "tcn": "",
+    "tcn": "name = 'tcn'\nnum_layers = 4",  # its own number of blocks would grow with the length
     "mingru": "",
     "minlstm": "",
 }
