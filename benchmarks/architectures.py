@@ -35,6 +35,8 @@ HAND_WRITTEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mingru", {}),
     ("minlstm", {}),
     ("linear-attention", {}),
+    ("s4d", {}),
+    ("mamba", {}),
 )
 FUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("rnn", {}),

@@ -38,6 +38,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("transformer", {"pooling": "cls", "num_layers": 1}),
     ("transformer", {"embedding_dim": 12, "num_heads": 3, "feedforward_dim": 20}),
     *(("grid-lstm", options) for options in ({}, {"num_layers": 1}, {"num_layers": 3, "tied": True})),
+    *((name, options) for name in ("s4d", "mamba") for options in ({}, {"num_layers": 1, "state_dim": 4})),
     *(("goru", options) for options in ({}, {"rotations": 3}, {"num_layers": 2, "hidden_dim": 31, "rotations": 4})),
     *(("tcn", options) for options in ({}, {"num_layers": 2, "kernel_size": 5}, {"hidden_dim": 12})),
     *((name, options) for name in ("mingru", "minlstm") for options in ({}, {"num_layers": 1})),

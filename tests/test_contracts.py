@@ -28,6 +28,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "minlstm": [{}, {"num_layers": 1}, {"num_layers": 3, "hidden_dim": 31}],
     "linear-attention": [{}, {"positions": "sinusoidal"}, {"positions": "none", "num_layers": 1, "num_heads": 2}],
     "goru": [{}, {"rotations": 3}, {"num_layers": 2, "hidden_dim": 31, "rotations": 4}],
+    "s4d": [{}, {"num_layers": 1, "state_dim": 6, "embedding_dim": 9}],
+    "mamba": [{}, {"num_layers": 1, "state_dim": 3, "embedding_dim": 9}],
     "nbow": [{}, {"dropout": 0.0}],
     "rnn": [*ONE_DIRECTION, {"nonlinearity": "relu", "init": "identity", "num_layers": 2, "bidirectional": True}],
     "lstm": [

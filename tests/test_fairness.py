@@ -57,6 +57,8 @@ READERS = {
     "tcn": "name = 'tcn'\nnum_layers = 4",  # its own number of blocks would grow with the length
     "mingru": "",
     "minlstm": "",
+    "s4d": "",
+    "mamba": "",
 }
 
 

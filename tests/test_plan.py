@@ -349,7 +349,7 @@ REFUSED = {
     ),
     "unsupported pair": (
         changed('"lstm"', '"cnn"'),
-        ["[[architecture]] 1 (cnn): does not fit task 'imdb'", "architectures that do: ", "gru, lstm, nbow"],
+        ["[[architecture]] 1 (cnn): does not fit task 'imdb'", "architectures that do: ", "gru, linear-attention, lstm"],
     ),
     "unknown hyperparameter": (
         changed(LSTM, f"{LSTM}\nhidden_size = 3"),

@@ -32,6 +32,7 @@ TOKENS = Spec(
 VECTORS = Spec(inputs=InputKind.VECTORS, outputs=OutputKind.CLASSES, sequence_length=LENGTH, input_size=6, classes=3)
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *(("goru", options) for options in ({}, {"rotations": 3, "num_layers": 2})),
+    *((name, options) for name in ("s4d", "mamba") for options in ({}, {"num_layers": 3, "state_dim": 4})),
     ("nbow", {}),
     *((name, options) for name in ("rnn", "lstm", "gru", "attention-rnn") for options in ({}, {"num_layers": 3})),
     *(("lstm", {"forget_gate": False, "num_layers": layers}) for layers in (1, 3)),
@@ -197,6 +198,8 @@ STATE_BYTES = {
     "minlstm": 2 * 3 * 128 * 4,
     "tcn": 3 * (2 * 2 * (1 + 2 + 4)) * 128 * 4,  # 28 earlier inputs of convolutions: three blocks see 20 positions
     "linear-attention": 2 * 3 * 4 * 16 * 17 * 4 + 8,  # per layer and head a matrix and a vector, and the count
+    "s4d": 2 * 3 * 64 * 32 * 8,  # complex, one of each pair
+    "mamba": 2 * 3 * 128 * (16 + 3) * 4,  # what the convolution looks back at, and the states of two layers
     "grid-lstm": 2 * 2 * 3 * 128 * 4,  # hidden state and memory of two layers along time
     "textcnn": 3 * 128 * 4 * 4 + 3 * 3 * 100 * 4,  # four embeddings, and the maxima of three groups of filters
     "transformer": 3 * 20 * 8,  # token ids

@@ -5,11 +5,14 @@ Their products can be counted on any device, which makes them the oracle of the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from bench.architectures.s4d import transform_size
 
 Twin = Callable[[nn.Module, Tensor], Tensor]
 
@@ -301,6 +304,55 @@ def linear_attention(model: nn.Module, inputs: Tensor) -> Tensor:
     return linear(model.classifier, model.norm(x_BLD[:, -1]))
 
 
+# ── state spaces ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def s4d(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The kernel a stretch of positions at a time, in real numbers; the convolution by FFT, as its cost is that of FFTs."""
+    x_BLD, length = embedded(model, inputs), inputs.shape[1]
+    stretch, size = math.ceil(math.sqrt(length)), transform_size(length)
+    for layer in model.layers:
+        exponent_DP, weight_DP = layer.space.discrete()
+        place_S = torch.arange(stretch)
+        size_DPS, angle_DPS = ((part[..., None] * place_S) for part in (exponent_DP.real, exponent_DP.imag))
+        within_DRS = torch.cat([size_DPS.exp() * angle_DPS.cos(), size_DPS.exp() * angle_DPS.sin()], dim=1)
+        pieces = []
+        for start in range(0, length, stretch):
+            before_DP = weight_DP * (exponent_DP * start).exp()
+            pieces.append((torch.cat([before_DP.real, -before_DP.imag], dim=1)[:, None] @ within_DRS)[:, 0])
+        kernel_DL = torch.cat(pieces, dim=1)[:, :length]
+        u_BDL = layer.norm(x_BLD).transpose(1, 2)
+        spectra = (torch.fft.rfft(functional.pad(each, (0, size - length))) for each in (u_BDL, kernel_DL))
+        y_BDL = torch.fft.irfft(math.prod(spectra), n=size)[..., :length] + u_BDL * layer.space.skip[:, None]
+        first, second = linear(layer.mix, functional.gelu(y_BDL.transpose(1, 2))).chunk(2, dim=2)
+        x_BLD = x_BLD + first * second.sigmoid()
+    return linear(model.classifier, model.norm(x_BLD[:, -1]))
+
+
+def mamba(model: nn.Module, inputs: Tensor) -> Tensor:
+    """A loop over time, by autograd; the convolution as a product for each channel and position."""
+    x_BLD = embedded(model, inputs)
+    for layer in model.layers:
+        rank, states = layer.step_size.in_features, layer.log_rate.shape[1]
+        entering_BLI, gate_BLI = (layer.norm(x_BLD) @ layer.entrance.weight.T).chunk(2, dim=2)
+        windows_BLIK = functional.pad(entering_BLI, (0, 0, 3, 0)).unfold(1, 4, 1)
+        filtered_BLI = (windows_BLIK[..., None, :] @ layer.convolution.weight[:, 0, :, None])[..., 0, 0]
+        inner_BLI = functional.silu(filtered_BLI + layer.convolution.bias)
+        chosen = (inner_BLI @ layer.selection.weight.T).split([rank, states, states], dim=2)
+        step_BLI = functional.softplus(linear(layer.step_size, chosen[0]))
+        rate_IN = -layer.log_rate.exp()
+        state_BIN, outputs = inner_BLI.new_zeros(len(inputs), *rate_IN.shape), []
+        for step_BI, x_BI, into_BN, out_BN in zip(
+            *(each.unbind(1) for each in (step_BLI, inner_BLI, *chosen[1:])), strict=True
+        ):
+            entering_BIN = (step_BI * x_BI)[..., None] * into_BN[:, None]
+            state_BIN = (step_BI[..., None] * rate_IN).exp() * state_BIN + entering_BIN
+            outputs.append((state_BIN @ out_BN[..., None])[..., 0] + layer.skip * x_BI)
+        gated_BLI = torch.stack(outputs, dim=1) * functional.silu(gate_BLI)
+        x_BLD = x_BLD + gated_BLI @ layer.exit.weight.T
+    return linear(model.classifier, model.norm(x_BLD[:, -1]))
+
+
 TWINS: dict[str, Twin] = {
     "nbow": bag_of_words,
     "rnn": recurrent,
@@ -317,6 +369,8 @@ TWINS: dict[str, Twin] = {
     "mingru": minimal_rnn,
     "minlstm": minimal_rnn,
     "linear-attention": linear_attention,
+    "s4d": s4d,
+    "mamba": mamba,
     "mlp": mlp,
     "cnn": cnn,
 }

@@ -150,6 +150,8 @@ ARCHITECTURES: Registry[Architecture] = Registry(
         "mingru": "bench.architectures.minimal_rnn",
         "minlstm": "bench.architectures.minimal_rnn",
         "linear-attention": "bench.architectures.linear_attention",
+        "s4d": "bench.architectures.s4d",
+        "mamba": "bench.architectures.mamba",
     },
     group="bench.architectures",
 )

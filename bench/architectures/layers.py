@@ -7,6 +7,7 @@ C numbers of an answer: a logit a class, or values.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import torch
@@ -100,3 +101,15 @@ def flat_size(spec: Spec) -> int:
         channels, height, width = spec.image_shape
         return channels * height * width
     return known(spec.input_size, "input_size")
+
+
+def at_least_fp32(values: Tensor) -> Tensor:
+    """The same values, in fp32 where they come in a lower precision."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """No autocast, which would compute products in a lower precision; `meta` knows none."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()

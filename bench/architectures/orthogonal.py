@@ -9,11 +9,12 @@ Shape suffixes: H size of the matrix, K reflections or layers of rotations, N bl
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from bench.architectures.layers import at_least_fp32, without_autocast
 
 
 class Reflections(nn.Module):
@@ -27,7 +28,7 @@ class Reflections(nn.Module):
     def forward(self) -> Tensor:
         """The matrix, with a gradient; (H, H)."""
         with without_autocast(self.vectors.device):
-            return product_of_reflections(_at_least_fp32(self.vectors))
+            return product_of_reflections(at_least_fp32(self.vectors))
 
 
 class Rotations(nn.Module):
@@ -40,7 +41,7 @@ class Rotations(nn.Module):
 
     def forward(self) -> Tensor:
         """The matrix, with a gradient; (H, H)."""
-        angles_KP = _at_least_fp32(self.angles)
+        angles_KP = at_least_fp32(self.angles)
         return rotate(torch.eye(self.size, dtype=angles_KP.dtype, device=angles_KP.device), angles_KP)
 
 
@@ -93,14 +94,3 @@ def rotate(x_HN: Tensor, angles_KP: Tensor) -> Tensor:
         )
         x_HN = torch.cat([turned_P2N.flatten(0, 1), x_HN[paired:]]).roll(place % 2, 0)
     return x_HN
-
-
-def _at_least_fp32(parameter: Tensor) -> Tensor:
-    return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """No autocast, which would compute products in a lower precision; `meta` knows none."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()

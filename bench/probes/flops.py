@@ -176,6 +176,13 @@ def _added_products(_: Tensor, one: Tensor, other: Tensor, **__: object) -> int:
     return 2 * one.numel() * other.shape[2]
 
 
+def _convolution_backward(outputs: Tensor, inputs: Tensor, weight: Tensor, *more: Any, **_: object) -> int:
+    """As much as the convolution for each gradient that is asked for; torch's own takes every group to see all channels."""
+    transposed, wanted = more[4], more[7][:2]
+    products = (inputs if transposed else outputs).numel() * weight[0].numel()
+    return 2 * int(sum(wanted)) * products
+
+
 def _transform(full: Tensor, dims: Sequence[int], share: float) -> int:
     """All transforms over `dims` of a tensor that is `full` before or after them, whichever is larger."""
     return round(share * full.numel() * math.log2(math.prod(full.shape[dim] for dim in dims)))
@@ -192,6 +199,7 @@ _PRODUCTS: Mapping[str, Callable[..., int]] = {
     "dot": _twice(0),
     "vdot": _twice(0),
     "addbmm": _added_products,
+    "convolution_backward": _convolution_backward,
 }
 
 
