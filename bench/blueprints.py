@@ -5,7 +5,7 @@ They are built on `meta`, which takes milliseconds and no memory, at the longest
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,22 +34,26 @@ def unbuildable(content: SuiteFile | None, tasks: Sequence[ChosenTask], variants
         if not is_plain_class(variant.architecture)
         and not comes_from_elsewhere(variant.architecture.pretrained(variant.settings))
         for task in tasks
-        if variant.architecture.supports(task.kinds)
-        for spec in _specs(content, task, variant)
+        for spec in list(specs_of(content, task, variant).values())[:1]
         if (problem := _problem(variant, spec))
     ]
     return list(dict.fromkeys(problems))
 
 
-def _specs(content: SuiteFile | None, task: ChosenTask, variant: ChosenVariant) -> Iterator[Spec]:
-    """The longest that is asked for; none where no length is given to a task that needs one, which is told elsewhere."""
+def specs_of(content: SuiteFile | None, task: ChosenTask, variant: ChosenVariant) -> dict[str, Spec]:
+    """The specs that a variant is built for on a task, by words for them, the longest first.
+
+    None where the variant does not fit, or no length is given to a task that needs one: both are told elsewhere.
+    """
+    if not variant.architecture.supports(task.kinds):
+        return {}
+    name = f"task '{task.key}'"
     if content is None or not task.has_free_length:
-        yield task.kinds
-        return
+        return {name: task.kinds}
     timed = next((one for one in (variant.speed, content.speed) if one is not None and one.sequence_lengths), None)
-    given = [table.sequence_lengths for table in (content.accuracy, timed) if table and table.sequence_lengths]
-    if given:
-        yield task.task.spec(max(map(max, given)))
+    tables = [table.sequence_lengths for table in (content.accuracy, timed) if table and table.sequence_lengths]
+    lengths = sorted({length for given in tables for length in given}, reverse=True)
+    return {f"{name}, length {length}": task.task.spec(length) for length in lengths}
 
 
 def _problem(variant: ChosenVariant, spec: Spec) -> str:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from bench.compare_times import LEVEL, POWER, Design, compare_times
 from bench.estimates import by_seed, counted, good_fits
 from bench.observations import CaseResult
-from bench.quantity import METRICS, Better, Metric
+from bench.quantity import METRICS, Better, Metric, Unit
 from bench.records import Gate, Outcome
 from bench.stats import smallest_seen, welch
 from bench.verdicts import TIME, Comparison, Reason, Verdict
 
 POINT = 0.01
+ERROR_SHARE = 0.1
 LEAST_SEEDS = 5
 
 
@@ -209,10 +210,14 @@ def _scores(base: CaseResult, head: CaseResult, gate: Gate) -> Iterator[Comparis
     metric = METRICS.get(name)
     if metric is None or metric.better is Better.NEITHER:
         return
-    threshold = gate.threshold(head.case.id, name, POINT)
+    before, now = by_seed(old, name), by_seed(new, name)
+    # a point of an error that may be as small as it likes says nothing
+    values = [*before.values(), *now.values()]
+    usual = POINT if metric.unit is Unit.SHARE else ERROR_SHARE * math.fsum(values) / len(values)
+    threshold = gate.threshold(head.case.id, name, usual)
     if threshold is None:
         return
-    made = _score(head.case.id, metric, by_seed(old, name), by_seed(new, name), threshold)
+    made = _score(head.case.id, metric, before, now, threshold)
     lost = len(head.fits) - len(new)
     yield replace(made, detail=f"{lost} of {len(head.fits)} fits did not end well") if lost else made
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bench.architectures import Streaming
+from bench.architectures.forgetless import ForgetlessLSTM
 from bench.errors import NotMeasuredError
 from bench.records import Case
 
@@ -40,10 +41,11 @@ def compile_model(model: nn.Module, case: Case, folder: str) -> None:
 
 def obstacle(model: nn.Module, device: str) -> str:
     """Why compiling a model would come to nothing here, in a sentence; empty if it may go well."""
-    fused = next((type(module).__name__ for module in model.modules() if isinstance(module, nn.RNNBase)), None)
+    kinds = (nn.RNNBase, ForgetlessLSTM)
+    fused = next((type(module).__name__ for module in model.modules() if isinstance(module, kinds)), None)
     if fused is not None:
-        # dynamo gives up the whole frame that calls one: at most an embedding before it is compiled
-        return f"torch.compile leaves nn.{fused} as it is, and this would be the uncompiled model's time"
+        # dynamo gives up the whole frame that calls one of torch's own: at most an embedding before it is compiled
+        return f"torch.compile leaves {fused} as it is, or unrolls it over time: this would not be its compiled time"
     if device == "cpu":
         return "" if _has_compiler() else "torch.compile needs a C++ compiler on cpu; install g++, or name one in CXX"
     from torch.utils._triton import has_triton

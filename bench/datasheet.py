@@ -18,6 +18,7 @@ from bench import contracts, suite
 from bench.architectures import Architecture
 from bench.architectures.foreign import fitting, lookup
 from bench.batch import forward
+from bench.blueprints import on_meta
 from bench.errors import BenchError, SuiteError, UsageError
 from bench.options import fill
 from bench.passes.cost import per_item
@@ -257,8 +258,7 @@ def _cost(architecture: Architecture, values: Any, ground: _Ground | str) -> Cos
     try:  # a user's own code may raise anything
         if closed_form is not None:
             parameters = closed_form(ground.spec, values)
-        with torch.device("meta"):
-            model = architecture.build(ground.spec, values)
+        model = on_meta(architecture, ground.spec, values)
         if parameters is None:
             parameters = sum(parameter.numel() for parameter in model.parameters())
         flops, why = _forward_flops(model, ground)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from bench.architectures import Architecture
-from bench.blueprints import on_meta
+from bench.blueprints import on_meta, specs_of
 from bench.choices import ChosenTask, ChosenVariant
 from bench.errors import BenchError, ModelError
 from bench.options import fill
@@ -49,26 +49,13 @@ def matched(
     found: list[ChosenVariant] = []
     problems: list[str] = []
     for variant in variants:
+        specs = {place: spec for task in tasks for place, spec in specs_of(content, task, variant).items()}
         try:
-            found.append(_matched(variant, target, _specs(content, tasks, variant)))
+            found.append(_matched(variant, target, specs))
         except BenchError as error:
             problems.append(f"{variant.title}: {error}")
             found.append(variant)
     return found, problems
-
-
-def _specs(content: SuiteFile, tasks: Sequence[ChosenTask], variant: ChosenVariant) -> dict[str, Spec]:
-    """The specs that a variant is built for, by words for them: those of the first task first, its longest length in front."""
-    tables = (content.speed, variant.speed, content.accuracy)
-    lengths = {length for table in tables if table is not None for length in table.sequence_lengths or ()}
-    found: dict[str, Spec] = {}
-    for task in tasks:
-        if not variant.architecture.supports(task.kinds):
-            continue  # told as a misfit
-        for length in sorted(lengths, reverse=True) if task.has_free_length else [None]:
-            place = f"task '{task.key}'" + ("" if length is None else f", length {length}")
-            found[place] = task.task.spec(length)
-    return found
 
 
 def _matched(variant: ChosenVariant, target: int, specs: Mapping[str, Spec]) -> ChosenVariant:
@@ -90,7 +77,7 @@ def _matched(variant: ChosenVariant, target: int, specs: Mapping[str, Spec]) -> 
         if abs(count / target - 1) > TOLERANCE:
             raise ModelError(
                 f"embedding tables apart it has {reached:,} parameters on {first}, but {count:,} on {place}; "
-                "'fairness.match_parameters' gives a variant one width, so make a suite of each"
+                "'fairness.match_parameters' gives a variant one width: make a suite of each, or set what follows the length"
             )
     return _with(
         variant,

@@ -337,9 +337,19 @@ def test_thresholds_of_scores_are_in_points() -> None:
 
 
 def test_a_score_that_is_better_lower_is_judged_the_other_way() -> None:
-    for mean, expected in ((0.52, WORSE), (0.48, BETTER)):
+    for mean, expected in ((0.58, WORSE), (0.42, BETTER), (0.52, WITHIN)):
         arms = (fitted(seeds(centre, first), metric="test_loss") for centre, first in ((0.5, 0), (mean, 10)))
         assert ends_in(judged(*arms)["test_loss"]) == expected
+
+
+def test_an_error_counts_by_a_tenth_of_itself_however_small_it_is() -> None:
+    for mean, expected in ((5e-3, WORSE), (2e-5, BETTER), (1.03e-4, WITHIN)):
+        parts = ((1e-4, 0), (mean, 10))
+        arms = (fitted(seeds(centre, first, scale=centre / 10), metric="mse") for centre, first in parts)
+        assert ends_in(judged(*arms)["mse"]) == expected
+    tight = [GateRule(thresholds={"mse": 0.01})]
+    arms = (fitted(seeds(centre, first, scale=1e-4), metric="mse") for centre, first in ((1e-4, 0), (5e-3, 10)))
+    assert ends_in(judged(*arms, rules=tight)["mse"]) == WITHIN  # a threshold that is given is as it is
 
 
 def test_accuracy_stands_for_a_task_that_has_it_and_what_has_no_direction_is_not_judged() -> None:

@@ -133,7 +133,7 @@ def test_pictures_and_rows_as_well(tmp_path: Path, task: str, names: list[str], 
 def test_every_architecture_with_a_width_is_tried_above() -> None:
     tried = {text.partition("name = '")[2].partition("'")[0] or label for label, text in READERS.items()}
     tried |= {"mlp", "cnn", "mdlstm"}
-    assert tried == {name for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).width}
+    assert tried == {name for name in ARCHITECTURES.built_in() if ARCHITECTURES.get(name).width}
 
 
 @pytest.mark.parametrize("target", [20_000, 77_777, 1_000_000])
@@ -195,6 +195,15 @@ def test_tables_of_words_and_positions_do_not_count(tmp_path: Path) -> None:
     assert size_of(bert, spec, bert.hyperparameters()).tables == (51 + 601) * 128
 
 
+def test_an_entry_with_lengths_of_its_own_is_matched_at_those(tmp_path: Path) -> None:
+    own = {"tcn": "[architecture.speed]\nsequence_lengths = [64]", "gru": ""}
+    found = variants(planned(tmp_path, suite(200_000, own)))
+    assert found["tcn"].size is not None
+    assert found["tcn"].size.parameters == pytest.approx(200_000, rel=0.02)
+    with pytest.raises(SuiteError, match="make a suite of each, or set what follows the length"):
+        planned(tmp_path, suite(200_000, {"tcn": ""}))
+
+
 # ── what is left alone ─────────────────────────────────────────────────────────────────────────────────────────────
 
 OWN = """
@@ -224,8 +233,8 @@ def test_what_has_no_width_is_left_alone_and_marked(tmp_path: Path) -> None:
 
 
 def test_a_width_of_hardly_more_than_a_table_is_left_alone(tmp_path: Path) -> None:
-    example = f'import = ["{TOP / "examples" / "gated_average.py"}"]'
-    text = suite(1_000_000, {"gated-average": ""}, task=f'task = "imdb"\n{example}')
+    example = f"name = '{TOP / 'examples' / 'gated_average.py'}:build'"
+    text = suite(1_000_000, {"gated-average": example})
     (variant,) = variants(planned(tmp_path, text)).values()
     assert variant.size == MatchedSize(target=1_000_000, parameters=None)
     assert variant.hyperparameters == {"embedding_dim": 128}

@@ -10,9 +10,10 @@ import pytest
 import torch
 from fakes import DecoderHyperparameters, Reverse, ReverseOptions, TwoPhase, TwoPhaseHyperparameters
 from scripted import case
-from torch import nn
+from torch import Tensor, nn
 
 from bench.architectures import ARCHITECTURES
+from bench.codec import from_json, to_json
 from bench.observations import Epoch, Fit
 from bench.records import FitSettings, Outcome
 from bench.tasks import TASKS, Data
@@ -81,6 +82,46 @@ def test_where_less_is_better_the_epoch_of_the_least_error_is_taken_and_a_target
     assert result.metrics["mse"] < 0.3
     reached = next(place for place, error in enumerate(errors) if error <= 0.3)
     assert result.time_to_target_s == pytest.approx(sum(epoch.seconds for epoch in told[: reached + 1]))
+
+
+class Exploding(nn.Module):
+    """Trains like any other, but answers what no number is: from some call in `eval()` on, or up to it."""
+
+    def __init__(self, good: set[int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.good, self.evaluated = good, 0
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        answer = self.weight * inputs.sum(dim=(1, 2))[:, None]
+        if self.training:
+            return answer
+        self.evaluated += 1
+        return answer if self.evaluated in self.good else answer * float("nan")
+
+
+@pytest.mark.parametrize(
+    ("good", "outcome", "reason"),
+    [
+        (set(), Outcome.DIVERGED, "mse nan on the validation split in epoch 1 at learning rate 0.001"),
+        (set(range(1, 17)), Outcome.DIVERGED, "not finite on the test split: mse, mae, test_loss"),
+        (set(range(1, 1000)), Outcome.OK, ""),
+    ],
+)
+def test_an_answer_that_is_no_number_is_a_finding(good: set[int], outcome: Outcome, reason: str) -> None:
+    task = TASKS.get("adding").make(TASKS.get("adding").options(train_items=64))
+    spec, models = task.spec(4), []
+
+    def built() -> Subject:
+        models.append(Exploding(good if len(models) < 1 or len(good) > 100 else set()))
+        return replace(build(), task=task, spec=spec, architecture=ARCHITECTURES.get("gru"), model=models[-1])
+
+    told: list[Epoch | str] = []
+    settings = FitSettings(epochs=1, batch_size=16, learning_rates=(1e-3,))
+    run = replace(run_of(told), build=built, data=task.load(spec), settings=settings)
+    result = fit(run)
+    assert (result.outcome, result.reason) == (outcome, reason)
+    assert from_json(Fit, to_json(result)) == result
 
 
 @pytest.mark.parametrize("last_is_lost", [False, True])

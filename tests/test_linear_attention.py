@@ -210,3 +210,13 @@ def test_heads_share_the_width() -> None:
         ModelError, match=r"linear-attention: embedding_dim 10 is not a multiple of num_heads 4; change"
     ):
         build(TOKENS, EncoderHyperparameters(embedding_dim=10))
+
+
+@torch.inference_mode()
+def test_sums_over_thousands_of_positions_fit_into_fp16() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 4096, 16, generator=generator) for _ in range(3))
+    exact = causal(query, key, value)
+    lower = causal(query.half(), key.half(), value.half())
+    assert lower.dtype == torch.float16
+    assert (lower - exact).abs().max() <= 0.02

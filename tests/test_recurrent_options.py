@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bench.architectures.cells import packed, read_real
+from bench.architectures.cells import packed, read_real, unpacked
 from bench.architectures.forgetless import ForgetlessLSTM
 from bench.errors import ModelError
 from bench.passes.cost import count_on_meta
@@ -81,7 +81,7 @@ def test_forgetless_equals_a_plain_loop_over_each_row_alone(num_layers: int, bid
     cell, x_BLD = forgetless(num_layers, bidirectional), vectors()
     with torch.set_grad_enabled(grad):
         full, _ = cell(x_BLD)
-        _, some = read_real(cell, x_BLD, LENGTHS)
+        some = unpacked(read_real(cell, x_BLD, LENGTHS)[1], x_BLD.shape[1])
     for place, length in enumerate(LENGTHS.tolist()):
         assert difference(full[place], plain(cell, list(x_BLD[place]))) <= 1e-10
         assert difference(some[place, :length], plain(cell, list(x_BLD[place, :length]))) <= 1e-10
@@ -99,6 +99,26 @@ def test_forgetless_goes_on_from_a_state() -> None:
             assert difference(last_hidden[layer, row], words[-1]) <= 1e-10
             assert difference(last_memory[layer, row], end) <= 1e-10
         assert difference(output[row], torch.stack(words)) <= 1e-10
+
+
+def test_packed_rows_go_on_from_their_own_states() -> None:
+    cell, x_BLD = forgetless(2), vectors()
+    hidden, memory = states(cell)
+    _, (last_hidden, last_memory) = cell(packed(x_BLD, torch.tensor([2, 7, 5])), (hidden, memory))
+    for row, length in enumerate((2, 7, 5)):
+        own = slice(row, row + 1)
+        _, (alone_hidden, alone_memory) = cell(x_BLD[own, :length], (hidden[:, own], memory[:, own]))
+        assert difference(last_hidden[:, own], alone_hidden) <= 1e-10
+        assert difference(last_memory[:, own], alone_memory) <= 1e-10
+
+
+@torch.no_grad()
+def test_weights_are_put_together_anew_after_a_change() -> None:
+    cell, x_BLD = forgetless(), vectors()
+    before = cell(x_BLD)[0]
+    assert torch.equal(cell(x_BLD)[0], before)
+    cell.get_parameter("weight_hh_l0").mul_(2)
+    assert not torch.equal(cell(x_BLD)[0], before)
 
 
 # ── against torch ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@ from bench.architectures.cells import (
     stacked,
     stacked_count,
     stacked_width,
+    unpacked,
 )
 from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count, real_mask
 from bench.errors import ModelError
@@ -107,7 +108,8 @@ class AttentionRNN(nn.Module):
 
     def _look(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Last states, outputs that are looked at, their weights, their places; for the last columns None as places."""
-        last_BK, output_BLK = read_real(self.recurrent, self.embedding(inputs), lengths)
+        last_BK, output = read_real(self.recurrent, self.embedding(inputs), lengths)
+        output_BLK = unpacked(output, inputs.shape[1])
         output_BSK, place_BS, mask_BS = output_BLK, None, None
         if 0 < self.window < inputs.shape[1]:
             if lengths is None:

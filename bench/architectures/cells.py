@@ -99,8 +99,11 @@ def _zeros(recurrent: Recurrent, rows: int) -> State:
     return (hidden, hidden) if isinstance(recurrent, nn.LSTM | ForgetlessLSTM) else (hidden,)
 
 
-def read_real(recurrent: Recurrent, x_BLD: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Last states (B, K), each direction's at its own end, and outputs at all positions (B, L, K).
+Outputs = Tensor | PackedSequence
+
+
+def read_real(recurrent: Recurrent, x_BLD: Tensor, lengths: Tensor | None) -> tuple[Tensor, Outputs]:
+    """Last states (B, K), each direction's at its own end, and outputs at all positions, (B, L, K) or packed: see `unpacked`.
 
     `lengths` (B,) on the CPU, None where every row is full.
     """
@@ -111,8 +114,14 @@ def read_real(recurrent: Recurrent, x_BLD: Tensor, lengths: Tensor | None) -> tu
         output_BLK = recurrent(x_BLD)[0]
         return at_last(output_BLK, lengths), output_BLK
     output, state = recurrent(packed(x_BLD, lengths))
-    output_BLK, _ = pad_packed_sequence(output, batch_first=True, total_length=x_BLD.shape[1])
-    return top(recurrent, state), output_BLK
+    return top(recurrent, state), output
+
+
+def unpacked(output: Outputs, positions: int) -> Tensor:
+    """(B, L, K): outputs of `read_real` at every position, zero at padding if they were packed."""
+    if isinstance(output, Tensor):
+        return output
+    return pad_packed_sequence(output, batch_first=True, total_length=positions)[0]
 
 
 def packed(x_BLD: Tensor, lengths: Tensor) -> PackedSequence:
@@ -126,6 +135,11 @@ def at_last(output_BLH: Tensor, lengths: Tensor | None) -> Tensor:
         return output_BLH[:, -1]
     place_B11 = (lengths.clamp(min=1) - 1).to(output_BLH.device)[:, None, None]
     return output_BLH.gather(1, place_B11.expand(-1, 1, output_BLH.shape[2])).squeeze(1)
+
+
+def answered(output_BLH: Tensor, lengths: Tensor | None, *, each_step: bool) -> Tensor:
+    """What is answered from: (B, L, H) where each step has an answer, else (B, H) at the last real position."""
+    return output_BLH if each_step else at_last(output_BLH, lengths)
 
 
 def top(recurrent: Recurrent, state: Tensor | tuple[Tensor, Tensor]) -> Tensor:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
+
+from bench.architectures.layers import Kept
 
 GATES = 3
 ALWAYS_OPEN = 60.0
@@ -21,12 +24,9 @@ ALWAYS_OPEN = 60.0
 Ends = tuple[Tensor, Tensor]
 """Hidden states and cells, each (layers * directions, B, H)."""
 
-# cuDNN wants all weights in one piece, and says so at every call; here they are put together anew for each
-warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
-
 
 class ForgetlessLSTM(nn.Module):
-    """`nn.LSTM` with `batch_first` and all its ways of being called, but for the forget gate.
+    """`nn.LSTM` with `batch_first`, over items or packed, but for the forget gate.
 
     Parameters have torch's names, spread and order of gates: input, candidate, output.
     """
@@ -41,6 +41,7 @@ class ForgetlessLSTM(nn.Module):
         self.dropout = dropout
         directions = ("", "_reverse") if bidirectional else ("",)
         self.suffixes = [f"_l{layer}{direction}" for layer in range(num_layers) for direction in directions]
+        self._kept = Kept[list[Tensor]]()
         bound = 1 / math.sqrt(hidden_size)
         for place, suffix in enumerate(self.suffixes):
             below = input_size if place < len(directions) else len(directions) * hidden_size
@@ -59,14 +60,20 @@ class ForgetlessLSTM(nn.Module):
         rows = int(x.batch_sizes[0]) if isinstance(x, PackedSequence) else len(x)
         zeros = data.new_zeros(len(self.suffixes), rows, self.hidden_size)
         start = (zeros, zeros) if state is None else state
-        settings = (self._weights(), True, self.num_layers, self.dropout, self.training, self.bidirectional)
+        settings = (self._kept_weights(), True, self.num_layers, self.dropout, self.training, self.bidirectional)
         if not isinstance(x, PackedSequence):
-            output, hidden, cell = torch.lstm(x, start, *settings, True)
+            output, hidden, cell = _lstm(data, start, *settings, True)
             return output, (hidden, cell)
-        output, hidden, cell = torch.lstm(data, x.batch_sizes, start, *settings)
-        if x.unsorted_indices is not None:
-            hidden, cell = (one.index_select(1, x.unsorted_indices) for one in (hidden, cell))
-        return PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices), (hidden, cell)
+        hidden, cell = _reordered(start, x.sorted_indices)
+        output, hidden, cell = _lstm(data, x.batch_sizes, (hidden, cell), *settings)
+        packed = PackedSequence(output, x.batch_sizes, x.sorted_indices, x.unsorted_indices)
+        return packed, _reordered((hidden, cell), x.unsorted_indices)
+
+    def _kept_weights(self) -> list[Tensor]:
+        """As `_weights`; where no gradient is asked for, made anew only if one of them has changed."""
+        if torch.is_grad_enabled():
+            return self._weights()
+        return self._kept.get(self.parameters(), self._weights)
 
     def _weights(self) -> list[Tensor]:
         """What torch takes: of each layer and direction both matrices and both biases, with the fourth gate in its place."""
@@ -77,3 +84,17 @@ class ForgetlessLSTM(nn.Module):
                 forget = torch.full_like(entering, ALWAYS_OPEN if name == "bias_ih" else 0.0)
                 found.append(torch.cat([entering, forget, *others]))
         return found
+
+
+def _lstm(data: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    if not data.is_cuda:
+        return torch.lstm(data, *arguments)
+    with warnings.catch_warnings():
+        # cuDNN wants all weights in one piece, and says so at every call; here they are put together anew for each
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        return torch.lstm(data, *arguments)
+
+
+def _reordered(ends: Ends, rows: Tensor | None) -> Ends:
+    hidden, cell = ends
+    return ends if rows is None else (hidden.index_select(1, rows), cell.index_select(1, rows))

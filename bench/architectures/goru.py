@@ -22,7 +22,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count, stamp
+from bench.architectures.cells import answered
+from bench.architectures.layers import Embedding, Kept, answer_size, embedding_count, linear_count
 from bench.architectures.orthogonal import Reflections, Rotations
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -148,7 +149,7 @@ class Layer(nn.Module):
         nn.init.constant_(self.gate_bias[:size], RESET_BIAS)
         self.threshold = nn.Parameter(torch.zeros(size))
         self.orthogonal = Rotations(size, rotations) if rotations else Reflections(size)
-        self._kept: tuple[list[object], Tensor] | None = None
+        self._kept = Kept[Tensor]()
 
     def forward(self, x_LBD: Tensor) -> Tensor:
         """All states."""
@@ -163,8 +164,11 @@ class Layer(nn.Module):
     def step(self, x_BD: Tensor, state_BH: Tensor) -> Tensor:
         """The state (B, H) after one more step; without a gradient."""
         x_1BX = self._entering(x_BD[None])
-        weight_HX, threshold_H = self._kept_weight(x_1BX.dtype), self.threshold.to(x_1BX.dtype)
-        return scan(x_1BX, state_BH.to(x_1BX.dtype), weight_HX, threshold_H, keep=False)[0][0]
+        dtype, made_of = x_1BX.dtype, (self.gate_weight, *self.orthogonal.parameters())
+        # made from `orthogonal`, which costs as much as hundreds of single steps
+        weight_HX = self._kept.get(made_of, lambda: self._weight().to(dtype), dtype)
+        threshold_H = self.threshold.to(dtype)
+        return scan(x_1BX, state_BH.to(dtype), weight_HX, threshold_H, keep=False)[0][0]
 
     def _entering(self, x_LBD: Tensor) -> Tensor:
         bias_X = functional.pad(self.gate_bias, (0, len(self.threshold)))
@@ -174,13 +178,6 @@ class Layer(nn.Module):
         """Of the state, as a step multiplies by it: that of the gates and the orthogonal one; (H, X), in fp32 at least."""
         orthogonal_HH = self.orthogonal()
         return torch.cat([self.gate_weight.T.to(orthogonal_HH.dtype), orthogonal_HH.T], dim=1)
-
-    def _kept_weight(self, dtype: torch.dtype) -> Tensor:
-        """The same, made anew only where a parameter has changed: it costs as much as hundreds of single steps."""
-        made_of = [dtype, *stamp((self.gate_weight, *self.orthogonal.parameters()))]
-        if self._kept is None or self._kept[0] != made_of:
-            self._kept = made_of, self._weight().to(dtype)
-        return self._kept[1]
 
 
 class GORUClassifier(nn.Module):
@@ -201,15 +198,8 @@ class GORUClassifier(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
-        states_LBH = self._states(inputs)[-1]
-        if self.each_step:
-            return cast(Tensor, self.classifier(self.dropout(states_LBH.transpose(0, 1))))
-        if lengths is None:
-            last_BH = states_LBH[-1]
-        else:
-            place_1B1 = (lengths.clamp(min=1) - 1).to(inputs.device)[None, :, None]
-            last_BH = states_LBH.gather(0, place_1B1.expand(-1, -1, states_LBH.shape[2])).squeeze(0)
-        return cast(Tensor, self.classifier(self.dropout(last_BH)))
+        states_BLH = self._states(inputs)[-1].transpose(0, 1)
+        return cast(Tensor, self.classifier(self.dropout(answered(states_BLH, lengths, each_step=self.each_step))))
 
     def _states(self, inputs: Tensor) -> list[Tensor]:
         """The states (L, B, H) of every layer, from the lowest."""

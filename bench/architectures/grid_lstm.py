@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.architectures import State, architecture, streams
+from bench.architectures.cells import answered
 from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
@@ -66,13 +67,7 @@ class GridClassifier(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
         seen_BLS, memory_BLH, _ = self._climb(inputs)
-        if self.each_step:
-            return self._answer(seen_BLS, memory_BLH)
-        if lengths is None:
-            return self._answer(seen_BLS[:, -1], memory_BLH[:, -1])
-        row_B = torch.arange(len(inputs), device=inputs.device)
-        last_B = (lengths.clamp(min=1) - 1).to(inputs.device)
-        return self._answer(seen_BLS[row_B, last_B], memory_BLH[row_B, last_B])
+        return self._answer(*(answered(each, lengths, each_step=self.each_step) for each in (seen_BLS, memory_BLH)))
 
     def init_state(self, prefix: Tensor) -> State:
         """Hidden states and memories of the time dimension, (layers, B, H) each."""

@@ -6,15 +6,17 @@ C numbers of an answer: a logit a class, or values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ModelError
 from bench.spec import InputKind, OutputKind, Spec
+
+T = TypeVar("T")
 
 EMBEDDING_STD = 0.1
 """Spread of fresh embeddings. AdamW moves an entry by about its learning rate (1e-3) a step: from 0.1 a word can change its
@@ -86,13 +88,29 @@ def mean_over_real(x_BLD: Tensor, mask_BL: Tensor | None) -> Tensor:
 
 
 def stamp(parameters: Iterable[nn.Parameter]) -> list[object]:
-    """What differs as soon as one of these has other values: for what is made of parameters, and kept from step to step."""
+    """What differs as soon as one of these has other values."""
     found: list[object] = []
     for parameter in parameters:
         # what was made in inference mode has no version, and hardly changes
         version = 0 if parameter.is_inference() else parameter._version
         found += [id(parameter), version, parameter.data_ptr(), parameter.dtype]
     return found
+
+
+class Kept(Generic[T]):
+    """What is made of parameters, and made anew only where one of them has changed: it may cost more than a step."""
+
+    def __init__(self) -> None:
+        self._found: tuple[list[object], T] | None = None
+
+    def get(self, parameters: Iterable[nn.Parameter], make: Callable[[], T], *more: object) -> T:
+        """What `make` gives for these parameters, and whatever else it depends on."""
+        if torch.compiler.is_compiling():
+            return make()  # a compiler would take a change for another program
+        made_of = [*more, *stamp(parameters)]
+        if self._found is None or self._found[0] != made_of:
+            self._found = made_of, make()
+        return self._found[1]
 
 
 def flat_size(spec: Spec) -> int:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.cells import at_last
-from bench.architectures.layers import Embedding, answer_size
+from bench.architectures.cells import answered
+from bench.architectures.layers import Embedding, answer_size, without_autocast
 from bench.architectures.transformer import (
     EncoderHyperparameters,
     EncoderLayer,
@@ -63,9 +63,10 @@ def causal(query_BNLK: Tensor, key_BNLK: Tensor, value_BNLK: Tensor) -> Tensor:
         sums_BNSKZ = key_BNSTK[:, :, :-1].mT @ value_BNSTZ[:, :, :-1]
         # a CPU adds up bf16 in fp32 by itself, CUDA does not
         before_BNSKZ = sums_BNSKZ.cumsum(2, dtype=torch.promote_types(sums_BNSKZ.dtype, torch.float32))
-        before_BNSTZ = query_BNSTK[:, :, 1:] @ before_BNSKZ.to(query_BNSTK.dtype)
+        with without_autocast(before_BNSKZ.device):  # over thousands of positions these pass what fp16 can hold
+            before_BNSTZ = query_BNSTK[:, :, 1:].to(before_BNSKZ.dtype) @ before_BNSKZ
         inside_BNSTZ = inside_BNSTZ + functional.pad(before_BNSTZ, (0, 0, 0, 0, 1, 0))
-    return divided(inside_BNSTZ.flatten(2, 3)[:, :, : query_BNLK.shape[2]])
+    return divided(inside_BNSTZ.flatten(2, 3)[:, :, : query_BNLK.shape[2]]).to(value_BNLK.dtype)
 
 
 def _chunked(x_BNLK: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class LinearAttention(nn.Module):
         x_BLD = self._placed(inputs)
         for layer in self.layers:
             x_BLD = layer(x_BLD, causal)
-        return self._answer(x_BLD if self.each_step else at_last(x_BLD, lengths))
+        return self._answer(answered(x_BLD, lengths, each_step=self.each_step))
 
     def _placed(self, inputs: Tensor) -> Tensor:
         x_BLD = self.embedding(inputs)

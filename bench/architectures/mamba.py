@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -86,29 +87,37 @@ class Layer(nn.Module):
 
     def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
         """One more position."""
-        x_B1D, after = self._read(x_BD[:, None], state)
-        return x_B1D[:, 0], after
+        window_BIW, state_BNI = state
+        entering_BI, gate_BI = self.entrance(self.norm(x_BD)).chunk(2, dim=1)
+        seen_BIK = torch.cat([window_BIW.to(entering_BI.dtype), entering_BI[..., None]], dim=2)
+        inner_BI = functional.silu(self.convolution(seen_BIK)).squeeze(2)
+        step_BI, drive_BI, into_BN, out_BN, rate_NI = self._chosen(inner_BI)
+        state_BNI = (step_BI[:, None] * rate_NI).exp() * state_BNI + into_BN[..., None] * drive_BI[:, None]
+        y_BI = (out_BN[..., None] * state_BNI).sum(dim=1)
+        return self._leaving(x_BD, y_BI, inner_BI, gate_BI), (seen_BIK[..., 1:], state_BNI)
 
     def _read(self, x_BLD: Tensor, state: State) -> tuple[Tensor, State]:
         window_BIW, start_BNI = state
         entering_BLI, gate_BLI = self.entrance(self.norm(x_BLD)).chunk(2, dim=2)
         seen_BIL = torch.cat([window_BIW.to(entering_BLI.dtype), entering_BLI.transpose(1, 2)], dim=2)
         inner_BLI = functional.silu(self.convolution(seen_BIL)).transpose(1, 2).contiguous()
-        y_BLI, last_BNI = self._select(inner_BLI, start_BNI)
-        added_BLD = self.exit(y_BLI * functional.silu(gate_BLI))
-        return x_BLD + self.dropout(added_BLD), (seen_BIL[..., 1 - KERNEL_SIZE :], last_BNI)
+        step_BLI, drive_BLI, into_BLN, out_BLN, rate_NI = self._chosen(inner_BLI)
+        y_BLI, last_BNI = selective_scan(step_BLI, drive_BLI, into_BLN, out_BLN, rate_NI, start_BNI)
+        return self._leaving(x_BLD, y_BLI, inner_BLI, gate_BLI), (seen_BIL[..., 1 - KERNEL_SIZE :], last_BNI)
 
-    def _select(self, inner_BLI: Tensor, start_BNI: Tensor) -> tuple[Tensor, Tensor]:
+    def _chosen(self, inner: Tensor) -> tuple[Tensor, ...]:
+        """From (..., I): dt and what drives the states (..., I), B and C (..., N), and A (N, I), all in fp32 at least."""
         states = self.log_rate.shape[1]
         sizes = [self.step_size.in_features, states, states]
-        low_BLR, into_BLN, out_BLN = self.selection(inner_BLI).split(sizes, dim=2)
-        step_BLI = functional.softplus(at_least_fp32(self.step_size(low_BLR)))
-        full_BLI = at_least_fp32(inner_BLI)
+        low, into, out = self.selection(inner).split(sizes, dim=-1)
+        step = functional.softplus(at_least_fp32(self.step_size(low)))
         rate_NI = -at_least_fp32(self.log_rate).exp().T.contiguous()
-        y_BLI, last_BNI = selective_scan(
-            step_BLI, step_BLI * full_BLI, at_least_fp32(into_BLN), at_least_fp32(out_BLN), rate_NI, start_BNI
-        )
-        return (y_BLI + full_BLI * self.skip).to(inner_BLI.dtype), last_BNI
+        return step, step * at_least_fp32(inner), at_least_fp32(into), at_least_fp32(out), rate_NI
+
+    def _leaving(self, x: Tensor, y: Tensor, inner: Tensor, gate: Tensor) -> Tensor:
+        """What the layer makes of (..., D), from what its states say (..., I)."""
+        skipped = (y + at_least_fp32(inner) * self.skip).to(inner.dtype)
+        return x + cast(Tensor, self.dropout(self.exit(skipped * functional.silu(gate))))
 
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:

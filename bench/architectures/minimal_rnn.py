@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.cells import at_last
+from bench.architectures.cells import answered
 from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
 from bench.architectures.linear_scan import LinearScan
 from bench.options import option
@@ -99,7 +99,7 @@ class MinimalRNN(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
         state_BLH = self._states(inputs)[-1]
-        return self._answer(state_BLH if self.each_step else at_last(state_BLH, lengths))
+        return self._answer(answered(state_BLH, lengths, each_step=self.each_step))
 
     def _states(self, inputs: Tensor) -> list[Tensor]:
         """The states (B, L, H) of every layer, from the lowest."""

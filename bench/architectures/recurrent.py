@@ -19,6 +19,7 @@ from bench.architectures.cells import (
     stacked,
     stacked_count,
     stacked_width,
+    unpacked,
 )
 from bench.architectures.layers import Embedding, answer_size, embedding_count, linear_count
 from bench.errors import ModelError
@@ -69,8 +70,9 @@ class RecurrentClassifier(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
-        last_BK, output_BLK = read_real(self.recurrent, self.embedding(inputs), lengths)
-        return cast(Tensor, self.classifier(self.dropout(output_BLK if self.each_step else last_BK)))
+        last_BK, output = read_real(self.recurrent, self.embedding(inputs), lengths)
+        answered = unpacked(output, inputs.shape[1]) if self.each_step else last_BK
+        return cast(Tensor, self.classifier(self.dropout(answered)))
 
     def init_state(self, prefix: Tensor) -> State:
         """The hidden states of all layers, (layers, B, H), and an LSTM's cells; for one direction only."""

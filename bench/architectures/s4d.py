@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.layers import answer_size, at_least_fp32, embedding_count, linear_count, without_autocast
+from bench.architectures.layers import Kept, answer_size, at_least_fp32, embedding_count, linear_count, without_autocast
 from bench.architectures.state_space import StateSpaceClassifier
 from bench.errors import ModelError
 from bench.options import option
@@ -49,6 +49,7 @@ class DiagonalStateSpace(nn.Module):
 
     def __init__(self, size: int, state_dim: int) -> None:
         super().__init__()
+        self._kept = Kept[tuple[Tensor, Tensor]]()
         pairs = state_dim // 2
         bounds = math.log(SHORTEST_STEP), math.log(LONGEST_STEP)
         self.log_step = nn.Parameter(torch.empty(size).uniform_(*bounds))
@@ -104,11 +105,16 @@ class DiagonalStateSpace(nn.Module):
             state_BDP = state_BDP * exponential(exponent_DP * u_BSD.shape[1]) + added_BDP
         return state_BDP
 
+    def _stepwise(self) -> tuple[Tensor, Tensor]:
+        """What a state is multiplied by in a step, and its weight in the output."""
+        exponent_DP, weight_DP = self.discrete()
+        return exponential(exponent_DP), weight_DP
+
     def step(self, u_BD: Tensor, state_BDP: Tensor) -> tuple[Tensor, Tensor]:
         """The recurrence: the output (B, D) for one more input, and the state after it."""
-        exponent_DP, weight_DP = self.discrete()
+        decay_DP, weight_DP = self._kept.get(self.parameters(), self._stepwise)
         full_BD = at_least_fp32(u_BD)
-        state_BDP = state_BDP * exponential(exponent_DP) + full_BD[..., None]
+        state_BDP = state_BDP * decay_DP + full_BD[..., None]
         y_BD = (state_BDP * weight_DP).sum(dim=2).real + full_BD * self.skip
         return y_BD.to(u_BD.dtype), state_BDP
 

@@ -6,8 +6,9 @@ Decays and states of all positions would be L times as large as the state, so th
 few buffers, and made again on the way back from the state at the start of each block, which is all that is kept. Within a
 block all decays, all inputs and all outputs are computed at once; what waits for the position before is one
 multiply-add a position. On a GPU, where such small steps cost a launch each, stretches of a block run side by side, and
-what arrives at each is added later: some 2 sqrt(L) steps. Only decays are multiplied, never their inverses, so nothing can
-overflow. Powers are of 2 (A is scaled by log2 e): torch computes these 4 times as fast as those of e on a CPU.
+what arrives at each is added later: some 2 sqrt(L) steps, more where a layer is wide. Only decays are multiplied, never
+their inverses, so nothing can overflow. Powers are of 2 (A is scaled by log2 e): torch computes these 4 times as fast as
+those of e on a CPU.
 
 Shape suffixes: B items, L positions, T positions of a block, I channels, N states of a channel.
 """
@@ -38,7 +39,7 @@ class Blocks(NamedTuple):
 
 
 def blocks(step_BLI: Tensor, states: int) -> Blocks:
-    """As large as three fp32 buffers take 6 MiB of a CPU's caches, or on other devices 1.5 GiB."""
+    """As large as a buffer of fp32 takes 2 MiB of a CPU's caches, or on other devices 512 MiB; there are up to four."""
     rows, positions, channels = step_BLI.shape
     on_cpu = step_BLI.device.type == "cpu"
     room, wide = (2**19, 2**14) if on_cpu else (2**27, 2**22)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.architectures import State
-from bench.architectures.cells import at_last
+from bench.architectures.cells import answered
 from bench.architectures.layers import Embedding, answer_size
 from bench.spec import OutputKind, Spec
 
@@ -53,10 +53,14 @@ class StateSpaceClassifier(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits; `lengths` (B,) on the CPU, None where every row is full."""
-        x_BLD = self.dropout(self.embedding(inputs))
+        x_BLD = self._entering(inputs)
         for layer in self.layers:
             x_BLD = layer(x_BLD)
-        return self._answer(x_BLD if self.each_step else at_last(x_BLD, lengths))
+        return self._answer(answered(x_BLD, lengths, each_step=self.each_step))
+
+    def _entering(self, inputs: Tensor) -> Tensor:
+        """What the layers add to, in the precision of the weights, also where autocast has mapped vectors in a lower one."""
+        return cast(Tensor, self.dropout(self.embedding(inputs)).to(self.classifier.weight.dtype))
 
     def _answer(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.classifier(self.norm(x)))
@@ -66,20 +70,22 @@ class StateSpaceClassifier(nn.Module):
         """The states of all layers, each one or more tensors (B, ...)."""
         if not prefix.shape[1]:
             return tuple(part for layer in self._each() for part in layer.zeros(len(prefix)))
-        x_BLD, state = self.dropout(self.embedding(prefix)), State()
+        x_BLD = self._entering(prefix)
+        state: list[Tensor] = []
         for layer in self._each():
             x_BLD, parts = layer.begin(x_BLD)
             state += parts
-        return state
+        return tuple(state)
 
     @torch.no_grad()
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits after one more token (B,) or vector (B, D), without a gradient; its cost does not depend on the prefix."""
-        x_BD, after, share = self.dropout(self.embedding(inputs)), State(), len(state) // len(self.layers)
+        x_BD, share = self._entering(inputs), len(state) // len(self.layers)
+        after: list[Tensor] = []
         for place, layer in enumerate(self._each()):
             x_BD, parts = layer.step(x_BD, state[place * share : (place + 1) * share])
             after += parts
-        return self._answer(x_BD), after
+        return self._answer(x_BD), tuple(after)
 
     def _each(self) -> Sequence[Layer]:
         return cast(Sequence[Layer], self.layers)

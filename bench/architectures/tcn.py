@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures import State, architecture, streams
-from bench.architectures.cells import at_last
-from bench.architectures.layers import Embedding, answer_size, embedding_count, known, linear_count, stamp
+from bench.architectures.cells import answered
+from bench.architectures.layers import Embedding, Kept, answer_size, embedding_count, known, linear_count
 from bench.options import option
 from bench.spec import InputKind, OutputKind, Spec
 
@@ -69,7 +69,7 @@ class CausalConvolution(nn.Module):
         self.bias = nn.Parameter(cast(Tensor, start.bias).detach())
         self.dilation = dilation
         self.reach = (kernel_size - 1) * dilation
-        self._kept: tuple[list[object], Tensor] | None = None
+        self._kept = Kept[Tensor]()
 
     def weight(self) -> Tensor:
         """The filters, (F, D, K)."""
@@ -94,14 +94,12 @@ class CausalConvolution(nn.Module):
         """The answer (B, F) to one more input, and the window from there on."""
         window = torch.cat([before_BWD, x_BD[:, None]], dim=1)
         seen_BK = window[:, :: self.dilation].flatten(1)
-        return functional.linear(seen_BK, self._kept_weight(), self.bias), window[:, 1:]
+        weight_FK = self._kept.get((self.direction, self.length), self._flat_weight)
+        return functional.linear(seen_BK, weight_FK, self.bias), window[:, 1:]
 
-    def _kept_weight(self) -> Tensor:
-        """(F, K * D), made anew only where a parameter has changed: it costs as much as a step."""
-        made_of = stamp((self.direction, self.length))
-        if self._kept is None or self._kept[0] != made_of:
-            self._kept = made_of, self.weight().transpose(1, 2).flatten(1)
-        return self._kept[1]
+    def _flat_weight(self) -> Tensor:
+        """(F, K * D), as a step multiplies by it."""
+        return self.weight().transpose(1, 2).flatten(1)
 
 
 class Block(nn.Module):
@@ -154,8 +152,7 @@ class TCNClassifier(nn.Module):
         x_BDL = self.embedding(inputs).transpose(1, 2)
         for block in self.blocks:
             x_BDL = block(x_BDL)
-        x_BLH = x_BDL.transpose(1, 2)
-        return cast(Tensor, self.classifier(x_BLH if self.each_step else at_last(x_BLH, lengths)))
+        return cast(Tensor, self.classifier(answered(x_BDL.transpose(1, 2), lengths, each_step=self.each_step)))
 
     @torch.no_grad()
     def init_state(self, prefix: Tensor) -> State:

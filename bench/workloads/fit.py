@@ -100,12 +100,13 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch
     seconds = time.perf_counter() - began
     state.fit_s, state.items, state.epoch = state.fit_s + seconds, state.items + items, state.epoch + 1
     if not math.isfinite(loss) or loss > EXPLODED * (state.first_loss or math.inf):
-        rate = settings.learning_rates[state.rate]
-        state.diverged.append(f"mean training loss {loss:.3g} in epoch {state.epoch} at learning rate {rate:g}")
-        state.epoch = settings.epochs
+        _give_up(settings, state, f"mean training loss {loss:.3g}")
         return None
     evaluated = evaluate(subject, run.data.validation, settings.batch_size)
     score = subject.task.score(*evaluated[1:]).metrics[subject.task.headline]
+    if not math.isfinite(score):
+        _give_up(settings, state, f"{subject.task.headline} {score} on the validation split")
+        return None
     sign = _sign(subject.task)
     if state.best_score is None or sign * score > sign * state.best_score:
         state.best_score, state.best_epoch, state.best_rate = score, state.epoch, state.rate
@@ -126,6 +127,12 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch
     )
     state.epochs.append(asdict(entry))
     return entry
+
+
+def _give_up(settings: FitSettings, state: State, found: str) -> None:
+    """Leave the epochs of a learning rate that are left."""
+    state.diverged.append(f"{found} in epoch {state.epoch} at learning rate {settings.learning_rates[state.rate]:g}")
+    state.epoch = settings.epochs
 
 
 def _sign(task: Task) -> int:
@@ -185,11 +192,15 @@ def _report(run: FitRun, state: State) -> Fit:
     subject.model.load_state_dict(state.best_weights)
     loss, predicted, expected = evaluate(subject, run.data.test, run.settings.batch_size)
     score = subject.task.score(predicted, expected)
+    metrics = {**score.metrics, "test_loss": loss}
+    if unknown := [name for name, value in metrics.items() if not math.isfinite(value)]:
+        reason = f"not finite on the test split: {', '.join(unknown)}"
+        return Fit(case_id=subject.case.id, outcome=Outcome.DIVERGED, reason=reason, **common)  # type: ignore[arg-type]
     return Fit(
         case_id=subject.case.id,
         outcome=Outcome.OK,
         reason="; ".join(state.diverged),
-        metrics={**score.metrics, "test_loss": loss},
+        metrics=metrics,
         correct=score.correct,
         total=score.total,
         confusion=score.confusion,
