@@ -1,9 +1,10 @@
 """How fast the architectures are written: beside plain loops over time, and beside torch's own modules.
 
 `python -m benchmarks.architectures [NAME...] [--device cuda]` prints a table. In its first part the other side is the plain
-twin of tests/twins.py: the same parameters, one step and one gate at a time; above 1 the twin takes longer. In its second part
-the other side is an embedding, `nn.RNN`, `nn.LSTM` or `nn.GRU`, and a linear layer, and nothing else. Without dropout, fp32,
-length 256 on a CPU and 1,024 on a GPU; training is forward and backward.
+twin of tests/twins.py: the same parameters, one step and one gate at a time; above 1 the twin takes longer. In its second part,
+of models whose twin is no loop over time, it is their own `step`, token after token, in inference only. In its third part it is
+an embedding, `nn.RNN`, `nn.LSTM` or `nn.GRU`, and a linear layer, and nothing else. Without dropout, fp32, length 256 on a CPU
+and 1,024 on a GPU; training is forward and backward.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.architectures import ARCHITECTURES
+from bench.architectures import ARCHITECTURES, Streaming
 from bench.options import fill
 from bench.probes import backends
 from bench.spec import InputKind, OutputKind, Spec
@@ -34,10 +35,9 @@ HAND_WRITTEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("tcn", {}),
     ("mingru", {}),
     ("minlstm", {}),
-    ("linear-attention", {}),
-    ("s4d", {}),
     ("mamba", {}),
 )
+STEPWISE: tuple[tuple[str, dict[str, Any]], ...] = (("linear-attention", {}), ("s4d", {}))
 FUSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("rnn", {}),
     ("lstm", {}),
@@ -83,7 +83,8 @@ def main() -> None:
     backends.apply("fp32", asked.threads)
     device = torch.device(asked.device)
     length = asked.length or LENGTHS[device.type]
-    for title, rows, other in (("plain twin", HAND_WRITTEN, _twin), ("torch's module", FUSED, _fused)):
+    parts = (("plain twin", HAND_WRITTEN, _twin), ("by steps", STEPWISE, _steps), ("torch's module", FUSED, _fused))
+    for title, rows, other in parts:
         chosen = [row for row in rows if not asked.names or row[0] in asked.names]
         if chosen:
             print(f"{f'L {length}':44} {'ours':>11} {title:>11}    ratio (middle half of {asked.turns})", flush=True)
@@ -96,6 +97,18 @@ Other = Callable[[str, nn.Module, Spec, Any], Callable[[Tensor], Tensor]]
 
 def _twin(name: str, model: nn.Module, spec: Spec, sizes: Any) -> Callable[[Tensor], Tensor]:  # noqa: ARG001 - as `_fused`
     return partial(TWINS[name], model)
+
+
+def _steps(name: str, model: nn.Module, spec: Spec, sizes: Any) -> Callable[[Tensor], Tensor]:  # noqa: ARG001 - as `_fused`
+    assert isinstance(model, Streaming)
+
+    def read(inputs: Tensor) -> Tensor:
+        state = model.init_state(inputs[:, :0])
+        for token_B in inputs.unbind(1):
+            answer, state = model.step(token_B, state)
+        return answer
+
+    return read
 
 
 def _fused(name: str, model: nn.Module, spec: Spec, sizes: Any) -> Callable[[Tensor], Tensor]:
@@ -112,7 +125,7 @@ def show(name: str, options: dict[str, Any], length: int, device: torch.device, 
     torch.manual_seed(0)
     model = architecture.build(spec, sizes).to(device)
     theirs = other(name, model, spec, sizes)
-    for training in (False, True):
+    for training in (False,) if other is _steps else (False, True):
         for batch in BATCHES:
             inputs = inputs_of(spec, batch).to(device)
             labels = torch.arange(batch, device=device) % 2

@@ -39,6 +39,7 @@ def test_a_ratio_says_how_many_times_longer_the_second_side_takes(monkeypatch: p
 @pytest.mark.parametrize(
     ("name", "options", "other"),
     [(*row, architectures._twin) for row in architectures.HAND_WRITTEN]
+    + [(*row, architectures._steps) for row in architectures.STEPWISE]
     + [(*row, architectures._fused) for row in architectures.FUSED],
     ids=str,
 )
