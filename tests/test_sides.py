@@ -36,12 +36,15 @@ def test_a_ratio_says_how_many_times_longer_the_second_side_takes(monkeypatch: p
     assert turns == ["first", "second", "first", "second", "first", "second", "first"]  # each is first every other time
 
 
+SIDES = [
+    *((*row, architectures._twin) for row in architectures.HAND_WRITTEN),
+    *((*row, architectures._steps) for row in architectures.STEPWISE),
+    *((*row, architectures._fused) for row in architectures.FUSED),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "options", "other"),
-    [(*row, architectures._twin) for row in architectures.HAND_WRITTEN]
-    + [(*row, architectures._steps) for row in architectures.STEPWISE]
-    + [(*row, architectures._fused) for row in architectures.FUSED],
-    ids=str,
+    ("name", "options", "other"), SIDES, ids=[f"{name}-{options}-{other.__name__}" for name, options, other in SIDES]
 )
 def test_both_sides_give_one_answer(name: str, options: dict[str, Any], other: architectures.Other) -> None:
     spec, architecture = architectures.spec_of(name, 9), ARCHITECTURES.get(name)
