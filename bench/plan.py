@@ -73,9 +73,6 @@ def resolve(
     problems += [*wrong_axes, *wrong_folds, *wrong_point, *([] if wrong_tasks else _unjudged(content.gate, tasks))]
     if problems:
         raise SuiteError([suite.sentence(problem) for problem in problems])
-    has_paths = (
-        modules or any(task.has_paths for task in tasks) or any(":" in entry.variant.architecture for entry in variants)
-    )
     kept = _kept(cases, filter)
     return Plan(
         suite=content.name,
@@ -89,8 +86,12 @@ def resolve(
         imports=modules,
         pretrained=_pretrained(kept, variants),
         # a suite that names no file of the user's does not say where it lay: records hold no folder without need
-        folder=_recorded(folder) if has_paths else ".",
+        folder=_recorded(folder) if modules or _name_files(tasks, variants) else ".",
     )
+
+
+def _name_files(tasks: Sequence[ChosenTask], variants: Sequence[ChosenVariant]) -> bool:
+    return any(task.has_paths for task in tasks) or any(":" in entry.variant.architecture for entry in variants)
 
 
 def _pretrained(cases: Sequence[Case], variants: Sequence[ChosenVariant]) -> tuple[str, ...]:

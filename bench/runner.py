@@ -357,7 +357,8 @@ def _detail(job: Job) -> str:
 
 
 def _try_again(attempts: Sequence[Preflight | Pilot | Pass | Fit]) -> bool:
-    settled = (Outcome.OK, Outcome.SKIPPED)
+    # what diverges does so again: its seed is the same
+    settled = (Outcome.OK, Outcome.SKIPPED, Outcome.DIVERGED)
     return len(attempts) < ATTEMPTS and all(attempt.outcome not in settled for attempt in attempts)
 
 

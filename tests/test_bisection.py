@@ -414,7 +414,7 @@ def test_other_jobs_are_not_limited(server: Server) -> None:
     assert found.outcome is Outcome.OK, found.reason
 
 
-@pytest.mark.slow
+@pytest.mark.long  # beside other work its tries run out of time
 def test_a_search_ends_between_a_size_that_fits_and_one_that_does_not(server: Server, tmp_path: Path) -> None:
     class Mixed(ScriptedServer):
         """Real tries; all else is answered at once."""
