@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.architectures import Architecture
-from bench.batch import Batch, forward
+from bench.architectures import Architecture, Decoder
+from bench.batch import Batch, asked, forward
 from bench.errors import BenchError, ModelError
-from bench.spec import OutputKind, Spec
+from bench.spec import START_ID, OutputKind, Spec
 from bench.tasks import Task
 
 ITEMS = 4
@@ -80,6 +80,8 @@ def not_asked(name: str, architecture: Architecture, spec: Spec, red: Container[
         return "what is random cannot be compared"
     if name == "padding" and not spec.inputs.is_sequence:
         return "items have no length"
+    if name in ("causality", "decoding") and spec.outputs is not OutputKind.TOKENS:
+        return "no tokens are written"
     if name == "parameter_count" and architecture.parameter_count is None:
         return "no closed form is known"
     return ""
@@ -152,6 +154,10 @@ def _answers(spec: Spec) -> tuple[tuple[int | None, ...], str, str] | None:
         return (ITEMS, spec.sequence_length, spec.classes), "logits", "items x positions x classes"
     if spec.outputs is OutputKind.VALUE:
         return (ITEMS, spec.output_size), "values", "items x values"
+    if spec.outputs is OutputKind.TOKENS:
+        return (ITEMS, spec.target_length, spec.target_vocabulary_size), "logits", "items x targets x target ids"
+    if spec.image_shape is not None:
+        return (ITEMS, *spec.image_shape), "pictures", "items x channels x height x width"
     return None
 
 
@@ -237,6 +243,37 @@ def rows(subject: Checked) -> str:
     return ""
 
 
+def causality(subject: Checked) -> str:
+    """A target token changes nothing of what is said before it: under teacher forcing it would be read off otherwise."""
+    targets = asked(subject.batch)
+    before = subject.answer(subject.batch)
+    for place in {0, targets.shape[1] // 2, targets.shape[1] - 1}:
+        other = targets.clone()
+        other[:, place:] = other[:, place:] % ((subject.spec.target_vocabulary_size or 2) - 1) + 1
+        after = subject.answer(replace(subject.batch, targets=other))
+        if not _close(before[:, : place + 1], after[:, : place + 1]):
+            found = _by(before[:, : place + 1], after[:, : place + 1])
+            return f"what is said before target token {place + 1} is known depends on it {found}"
+    return ""
+
+
+@torch.no_grad()
+def decoding(subject: Checked) -> str:
+    """Token by token, each from the state that those before it left, it says what it says of all of them at once."""
+    model = subject.model.eval()
+    if not isinstance(model, Decoder):
+        return "it has no start and next, so nothing can be written with it"
+    targets, together = asked(subject.batch), subject.answer(subject.batch)
+    state = model.start(subject.batch.inputs, subject.batch.lengths)
+    tokens = torch.full_like(targets[:, 0], START_ID)
+    for place in range(targets.shape[1]):
+        said, state = model.next(tokens, state)
+        if not _close(said, together[:, place]):
+            return f"token {place + 1} alone is answered differently {_by(said, together[:, place])}"
+        tokens = targets[:, place]
+    return ""
+
+
 def state_dict(subject: Checked) -> str:
     """Another model that loads its state gives its answers."""
     seed(1)
@@ -261,10 +298,12 @@ CONTRACTS: dict[str, Callable[[Checked], str]] = {
     "determinism": determinism,
     "padding": padding,
     "rows": rows,
+    "causality": causality,
+    "decoding": decoding,
     "state_dict": state_dict,
     "parameter_count": parameter_count,
 }
-COMPARING = ("padding", "rows", "state_dict")
+COMPARING = ("padding", "rows", "causality", "decoding", "state_dict")
 
 
 # ── rows, and how close their answers are ──────────────────────────────────────────────────────────────────────────

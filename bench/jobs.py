@@ -125,7 +125,7 @@ class Job:
 def passes_of(case: Case, measure: Measure) -> tuple[PassKind, ...]:
     """The passes that are asked for and say something about a case."""
     says = {
-        PassKind.SPLIT: case.workload == "training",
+        PassKind.SPLIT: case.workload in ("training", "decode"),
         PassKind.COMPILE: case.compile != "none",
         PassKind.ENERGY: case.device != "cpu",
     }

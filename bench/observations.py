@@ -129,7 +129,11 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One pass over the training items within a fit."""
+    """One pass over the training items within a fit.
+
+    Attributes:
+        losses: mean training loss of each phase by its name, where a step has several; `train_loss` is that of the last.
+    """
 
     case_id: str
     seed: int
@@ -141,6 +145,40 @@ class Epoch:
     validation_score: float | None
     seconds: float
     items: int
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Values at whole steps, for a chart: `x` in steps, `y` in the exhibit's unit."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """Something of a fit's test split that people look at: examples in a table, a picture, or lines.
+
+    Attributes:
+        title, says: its heading, and how to read it.
+        columns, rows: examples; a cell that is a picture begins with `PICTURE` and goes on in base64.
+        picture: a PNG in base64 after `PICTURE`; `says` is its text alternative.
+        lines: drawn in one chart, the truth first; `x_title` and `unit` name its axes.
+    """
+
+    title: str
+    says: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    picture: str = ""
+    lines: tuple[Line, ...] = ()
+    x_title: str = ""
+    unit: str = ""
+
+
+PICTURE = "data:image/png;base64,"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +189,10 @@ class Fit:
         metrics: the task's own metrics on the test split.
         correct, total: test items (or steps) that were right, for the test-sampling interval.
         confusion: counts, rows are true classes; None where the task has no classes.
-        predictions: one per test item, in the order of the test split, for paired tests between architectures.
+        predictions: one per test item, in the order of the test split, for paired tests between architectures; none where
+            a task keeps none.
+        floors: what simple rules score by the task's headline metric on the same test split, by their names.
+        exhibits: what people look at to see how well it does.
         fit_s: seconds of training alone, summed over every learning rate that was tried.
     """
 
@@ -167,6 +208,8 @@ class Fit:
     confusion: tuple[tuple[int, ...], ...] | None = None
     classes: tuple[str, ...] = ()
     predictions: tuple[Any, ...] = ()
+    floors: Mapping[str, float] = field(default_factory=dict)
+    exhibits: tuple[Exhibit, ...] = ()
     best_epoch: int | None = None
     learning_rate: float | None = None
     fit_s: float | None = None

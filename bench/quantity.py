@@ -57,6 +57,8 @@ _BUILT_IN = (
         latency_p90_s="latency p90",
         latency_p99_s="latency p99",
         step_s="step",
+        first_token_s="first token",
+        token_s="next token",
         forward_s="forward",
         backward_s="backward",
         optimizer_s="optimizer",
@@ -118,9 +120,25 @@ _BUILT_IN = (
         precision_macro="precision (macro)",
         recall_macro="recall (macro)",
         exact_match="exact match",
+        word_accuracy="word accuracy",
+        entity_f1="F1 (entities)",
+        entity_precision="precision (entities)",
+        entity_recall="recall (entities)",
     ),
-    *_metrics(Better.LOWER, Unit.NUMBER, mse="mean squared error", mae="mean absolute error"),
-    *_metrics(Better.LOWER, Unit.NATS, test_loss="test loss"),
+    *_metrics(Better.HIGHER, Unit.NUMBER, bleu="BLEU", chrf="chrF"),
+    *_metrics(Better.LOWER, Unit.NUMBER, frechet_distance="Fréchet distance"),
+    *_metrics(Better.HIGHER, Unit.COUNT, classes_covered="classes covered"),
+    *_metrics(
+        Better.LOWER, Unit.NUMBER, mse="mean squared error", mae="mean absolute error", mase="scaled error (MASE)"
+    ),
+    *_metrics(
+        Better.LOWER,
+        Unit.NATS,
+        negative_elbo="negative ELBO",
+        reconstruction="reconstruction",
+        divergence="KL divergence",
+        test_loss="test loss",
+    ),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _BUILT_IN}

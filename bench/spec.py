@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# what every target vocabulary begins with; 0 pads
+TARGET_PADDING_ID, TARGET_UNKNOWN_ID, START_ID, END_ID = range(4)
+FIRST_TARGET_ID = 4
+
 
 class InputKind(StrEnum):
     """What one item looks like before it is batched."""
 
-    TOKENS = "tokens"  # (L,) integers
+    TOKENS = "tokens"  # (L,) integers, or (L, F) where a position has several
     VECTORS = "vectors"  # (L, D)
     FEATURES = "features"  # (D,)
     IMAGE = "image"  # (C, H, W)
@@ -46,10 +50,13 @@ class Spec:
     Attributes:
         sequence_length: the longest sequence that comes, in tokens or steps; None where items have no length.
         vocabulary_size: declared number of token ids, `padding_id` and the unknown word included.
+        ids_per_token: ids of one position, F (a word and its suffixes, say), all of one vocabulary; their vectors are added.
         input_size: D of vectors, features or noise.
         image_shape: (C, H, W) of the image, whichever side it is on.
         classes: number of classes, of an item or of a step.
         output_size: number of values of a `value` output.
+        target_vocabulary_size: declared number of target ids, the four that `FIRST_TARGET_ID` comes after included.
+        target_length: the most target tokens of an item, the end included.
     """
 
     inputs: InputKind
@@ -57,6 +64,7 @@ class Spec:
     sequence_length: int | None = None
     vocabulary_size: int | None = None
     padding_id: int = 0
+    ids_per_token: int = 1
     input_size: int | None = None
     image_shape: tuple[int, int, int] | None = None
     classes: int | None = None

@@ -97,7 +97,8 @@ def _padded(task: Task, spec: Spec, lengths: Sequence[int], seed: int) -> Batch:
     lengths_B = torch.tensor(lengths)
     padding_BL = torch.arange(max(lengths)) >= lengths_B[:, None]
     if spec.inputs is InputKind.TOKENS:
-        inputs = full.inputs.masked_fill(padding_BL, spec.padding_id)
+        mask = padding_BL if spec.ids_per_token == 1 else padding_BL[:, :, None]
+        inputs = full.inputs.masked_fill(mask, spec.padding_id)
     else:
         inputs = full.inputs.masked_fill(padding_BL[:, :, None], 0.0)
     return replace(

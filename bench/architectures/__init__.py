@@ -35,6 +35,21 @@ class Streaming(Protocol):
         """The output after one more token (B,) or vector (B, D), and the state from there on."""
 
 
+@runtime_checkable
+class Decoder(Protocol):
+    """A model that writes target tokens one after the other; see `bench.architectures.decoding`.
+
+    What `next` says after the same tokens is what `forward` says under teacher forcing. Every tensor of a state has its
+    items along dimension 0 (rows are repeated and chosen there), and none is ever changed in place.
+    """
+
+    def start(self, inputs: Tensor, lengths: Tensor | None = None) -> State:
+        """The state before the first target token; arguments as those of `forward`, without targets."""
+
+    def next(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (B, V) of what comes after these tokens (B,), `START_ID` being the first; and the state from there on."""
+
+
 def no_streaming(_: Any) -> str:
     """Why no variant of an architecture streams: nobody has written it."""
     return "it has no streaming form"

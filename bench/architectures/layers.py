@@ -42,10 +42,14 @@ def answer_size(spec: Spec) -> int:
 
 
 class Embedding(nn.Module):
-    """Tokens (B, L) or vectors (B, L, D_in) to (B, L, D): a table with a zero row for padding, or a linear map."""
+    """Tokens (B, L) or vectors (B, L, D_in) to (B, L, D): a table with a zero row for padding, or a linear map.
+
+    Of tokens with several ids each, (B, L, F), the vectors of all ids are added.
+    """
 
     def __init__(self, spec: Spec, embedding_dim: int) -> None:
         super().__init__()
+        self.several = spec.ids_per_token > 1
         self.table: nn.Module
         if spec.inputs is InputKind.TOKENS:
             size = known(spec.vocabulary_size, "vocabulary_size")
@@ -58,7 +62,8 @@ class Embedding(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """One vector per position."""
-        return cast(Tensor, self.table(inputs))
+        vectors = cast(Tensor, self.table(inputs))
+        return vectors.sum(dim=-2) if self.several else vectors
 
 
 def embedding_count(spec: Spec, embedding_dim: int) -> int:

@@ -23,7 +23,7 @@ def observe(job: Job) -> Found:
     reasons = {name: TOO_SMALL for name, value in values.items() if value is None}
     there = {"weights_bytes": _bytes(subject.model.parameters())}
     passing = {}
-    if step.marked is not None:
+    if step.optimizers:
         there["optimizer_bytes"] = _bytes(_state(step.optimizers))
         passing["gradients_bytes"] = _bytes(one.grad for one in subject.model.parameters() if one.grad is not None)
         passing["activations_bytes"] = _activations(subject, step)

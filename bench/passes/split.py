@@ -1,4 +1,7 @@
-"""Seconds of the parts of a training step - forward, backward, optimizer - and how far back its gradient reaches."""
+"""Seconds of the parts of a training step - forward, backward, optimizer - and how far back its gradient reaches.
+
+Of decoding: of the first token, and of each one after it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from bench.subjects import build_subject, measured
 
 
 def observe(job: Job) -> Found:
-    """Take steps whose parts are timed one by one; of sequences, see what the gradient is worth at their first step."""
+    """Take steps whose parts are timed one by one; of training on sequences, see how much gradient reaches the first step."""
     subject, step = measured(job)
     if step.marked is None:
         raise ModelError(f"workload '{job.case.workload}' has no parts to be timed")
@@ -21,8 +24,8 @@ def observe(job: Job) -> Found:
     count = samples_per_trial(warm.call_s, job.measure)
     with at_rest():
         taken = [clock.parts(step.marked) for _ in range(count)]
-    samples_s = {name: tuple(one[name] for one in taken) for name in taken[0]}
-    if not subject.spec.inputs.is_sequence:
+    samples_s = {name: tuple(one[name] / step.repeated.get(name, 1) for one in taken) for name in taken[0]}
+    if job.case.workload != "training" or not subject.spec.inputs.is_sequence:
         return Found(samples_s=samples_s)
     value, why = _gradient_ratio(job)
     return Found(samples_s=samples_s, values={"gradient_ratio": value}, reasons={"gradient_ratio": why} if why else {})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from bench.observations import Exhibit
 from bench.quantity import Metric
 from bench.registry import Registry
 from bench.spec import LengthAxis, Spec
@@ -28,13 +29,23 @@ class Examples(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """The three splits, and a fingerprint of their contents (and of how they were split and encoded)."""
+    """The three splits, and a fingerprint of their contents (and of how they were split and encoded).
+
+    Attributes:
+        classes: names of classes, in the order of their numbers.
+        words: what input ids stand for, in their order; empty where inputs are no words of the task's own.
+        target_words: what target ids stand for, in their order.
+        floors: what simple rules score by the headline metric on the test split, by their names ("last value").
+    """
 
     train: Examples
     validation: Examples
     test: Examples
     fingerprint: str
     classes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    target_words: tuple[str, ...] = ()
+    floors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +60,18 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The task's metrics over a split; `correct` of `total` for the test-sampling interval, where one counts."""
+    """The task's metrics over a split; `correct` of `total` for the test-sampling interval, where one counts.
+
+    Attributes:
+        metrics: the headline first, unless it is `accuracy`.
+        kept: predictions that are worth storing; None where all are, as they come.
+    """
 
     metrics: Mapping[str, float]
     correct: int | None = None
     total: int | None = None
     confusion: tuple[tuple[int, ...], ...] | None = None
+    kept: tuple[Any, ...] | None = None
 
 
 class Task(Protocol):
@@ -115,6 +132,14 @@ class Task(Protocol):
 
     def score(self, predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
         """The task's metrics from all predictions of a split."""
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A task whose fits have something for people to look at, beside a confusion matrix."""
+
+    def exhibits(self, data: Data, predicted: Sequence[Any], expected: Sequence[Any]) -> tuple[Exhibit, ...]:
+        """Examples, pictures or lines from the test split; `predicted` and `expected` as in `score`, in its order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

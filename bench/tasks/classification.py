@@ -127,7 +127,7 @@ def rows_data(
 ) -> Data:
     """The three splits of an array, divided by `whole`, with a fingerprint over all of their bytes."""
     contents = hashlib.sha256()
-    parts = {}
+    parts: dict[str, Any] = {}
     for name in SPLITS:
         places = getattr(split, name)
         values, targets = inputs[places].astype(np.float32), labels[places]

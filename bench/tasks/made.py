@@ -121,7 +121,7 @@ class Made(ABC):
         if encoding != "words":
             raise UsageError(f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words'")
         contents = hashlib.sha256()
-        parts = {}
+        parts: dict[str, Any] = {}
         for place, name in enumerate(SPLITS):
             part = self._drawn(place, HELD_OUT_ITEMS.get(name, self.train_items), spec)
             contents.update(f"{name} {part.inputs.shape}\0".encode())

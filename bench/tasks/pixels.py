@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +89,7 @@ class Pixels(Classification):
             UsageError: a fold of a published split.
         """
         pictures = self.images.load(self.images.spec(None), fold=fold)
-        parts = {name: PixelRows(pictures=getattr(pictures, name), order=self.order) for name in SPLITS}
+        parts: dict[str, Any] = {name: PixelRows(pictures=getattr(pictures, name), order=self.order) for name in SPLITS}
         fingerprint = digest([pictures.fingerprint, self.order.tolist()])
         return Data(**parts, fingerprint=fingerprint, classes=pictures.classes)
 

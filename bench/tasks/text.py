@@ -91,7 +91,7 @@ class TextTask(Classification):
                 f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words' or '{PREFIX}WEIGHTS'"
             )
         arrays = self.arrays(pieces=pieces)
-        parts = {
+        parts: dict[str, Any] = {
             name: EncodedTexts(
                 ids=arrays[f"{name}_ids"],
                 offsets=arrays[f"{name}_offsets"],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -16,7 +16,7 @@ from bench.batch import Batch
 from bench.records import Case
 from bench.registry import Registry
 from bench.sampling import Call, MarkedCall
-from bench.spec import Spec
+from bench.spec import OutputKind, Spec
 from bench.tasks import Task
 
 
@@ -41,6 +41,7 @@ class Measured:
         tokens, real_tokens: positions of one call, the mean over the batches that are rotated.
         rotation: calls after which the same batch comes again; a sample holds whole rotations.
         marked: the same call, telling which of its parts has ended; None where it has none.
+        repeated: parts that a call goes through several times, with how often; one of them is what is timed.
         optimizers: what the call steps, for what they keep.
         state_bytes: what is carried from one call to the next; None where nothing is.
     """
@@ -51,6 +52,7 @@ class Measured:
     real_tokens: float | None = None
     rotation: int = 1
     marked: MarkedCall | None = None
+    repeated: Mapping[str, int] = field(default_factory=dict)
     optimizers: tuple[Optimizer, ...] = ()
     state_bytes: int | None = None
 
@@ -84,6 +86,7 @@ class Workload:
         prepare: makes the measured call; None for `fit`, which is trained to accuracy instead of timed.
         casts_weights: whether a lower precision casts weights and inputs; else it is autocast over fp32 weights.
         streaming: whether it is for sequences, full ones, and for models that stream.
+        outputs: what tasks it is for, by what comes out of their models; every task where it is None.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Workload:
     prepare: Callable[[Subject], Measured] | None
     casts_weights: bool = False
     streaming: bool = False
+    outputs: OutputKind | None = None
 
 
 WORKLOADS: Registry[Workload] = Registry(
@@ -101,6 +105,8 @@ WORKLOADS: Registry[Workload] = Registry(
         "inference": "bench.workloads.inference",
         "training": "bench.workloads.training",
         "step": "bench.workloads.step",
+        "decode": "bench.workloads.decode",
+        "generate": "bench.workloads.generate",
         "fit": "bench.workloads.fit",
     },
     group="bench.workloads",

@@ -19,11 +19,12 @@ from bench.batch import Batch
 from bench.observations import Epoch, Fit
 from bench.quantity import Better
 from bench.records import FitSettings, Outcome
-from bench.tasks import Data, Evaluation, Examples, Task
+from bench.tasks import Data, Evaluation, Examples, Showing, Task
 from bench.workloads import WORKLOADS, Subject, Workload
 from bench.workloads.training import Step, build_step
 
-# An epoch whose mean loss is this many times the first batch's has exploded.
+# An epoch whose mean loss is this many times the first batch's has exploded. Losses of phases that play against each other
+# rise and fall: of those it is only asked that they are finite.
 EXPLODED = 10.0
 
 
@@ -96,11 +97,13 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch
     # the same items for every seed and architecture, in an order that only the seed decides
     shuffled = _subset(len(run.data.train), items)[torch.randperm(items, generator=order)].tolist()
     began = time.perf_counter()
-    loss = _pass(run, subject, step, state, shuffled)
+    losses = _pass(run, subject, step, state, shuffled)
+    loss = losses[-1]
     seconds = time.perf_counter() - began
     state.fit_s, state.items, state.epoch = state.fit_s + seconds, state.items + items, state.epoch + 1
-    if not math.isfinite(loss) or loss > EXPLODED * (state.first_loss or math.inf):
-        _give_up(settings, state, f"mean training loss {loss:.3g}")
+    exploded = len(losses) == 1 and loss > EXPLODED * (state.first_loss or math.inf)
+    if exploded or not all(map(math.isfinite, losses)):
+        _give_up(settings, state, f"mean training loss {' and '.join(f'{one:.3g}' for one in losses)}")
         return None
     evaluated = evaluate(subject, run.data.validation, settings.batch_size)
     score = subject.task.score(*evaluated[1:]).metrics[subject.task.headline]
@@ -124,6 +127,7 @@ def _one_epoch(run: FitRun, subject: Subject, step: Step, state: State) -> Epoch
         validation_score=score,
         seconds=seconds,
         items=items,
+        losses={phase.name: one for phase, one in zip(step.phases, losses, strict=True)} if len(losses) > 1 else {},
     )
     state.epochs.append(asdict(entry))
     return entry
@@ -147,23 +151,23 @@ def _subset(total: int, items: int) -> Tensor:
     return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:items]
 
 
-def _pass(run: FitRun, subject: Subject, step: Step, state: State, order: list[int]) -> float:
-    """Train on the items in this order; the mean loss, infinite as soon as it is not finite."""
+def _pass(run: FitRun, subject: Subject, step: Step, state: State, order: list[int]) -> list[float]:
+    """Train on the items in this order; the mean loss of each phase, infinite as soon as one is not finite."""
     subject.model.train()
-    total = torch.zeros((), device=subject.device)
+    total = torch.zeros(len(step.phases), device=subject.device)
     news = time.monotonic()
     for place, batch in enumerate(_batches(run.data.train, order, run.settings.batch_size)):
         loss = step(batch.to(subject.device))
         total += loss.float() * batch.items
         if state.first_loss is None:
-            state.first_loss = float(loss)
+            state.first_loss = float(loss[-1])
         # looking at the loss waits for the device: now and then is enough
-        if place % 50 == 49 and not math.isfinite(float(total)):
-            return math.inf
+        if place % 50 == 49 and not total.isfinite().all():
+            return [math.inf] * len(total)
         if time.monotonic() - news > 5:
             news = time.monotonic()
             run.tell(f"epoch {state.epoch + 1}: {(place + 1) * run.settings.batch_size / len(order):.0%}")
-    return float(total) / len(order)
+    return [one / len(order) for one in total.tolist()]
 
 
 def _batches(examples: Examples, order: list[int], size: int) -> Iterator[Batch]:
@@ -205,7 +209,9 @@ def _report(run: FitRun, state: State) -> Fit:
         total=score.total,
         confusion=score.confusion,
         classes=run.data.classes,
-        predictions=tuple(predicted),
+        predictions=tuple(predicted) if score.kept is None else score.kept,
+        floors=run.data.floors,
+        exhibits=subject.task.exhibits(run.data, predicted, expected) if isinstance(subject.task, Showing) else (),
         best_epoch=state.best_epoch,
         learning_rate=run.settings.learning_rates[state.best_rate or 0],
         time_to_target_s=state.time_to_target_s,

@@ -27,7 +27,7 @@ def _unmarked(_: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One training step over its phases; called with a batch, it returns the loss of the last phase, detached."""
+    """One training step over its phases; called with a batch, it returns the loss of each phase, detached: (phases,)."""
 
     model: nn.Module
     phases: tuple[Phase, ...]
@@ -39,6 +39,7 @@ class Step:
 
     def __call__(self, batch: Batch, mark: Mark = _unmarked) -> Tensor:
         """Take the step on a batch that is on the model's device, and mark its parts: `forward`, `backward`, `optimizer`."""
+        losses = []
         for phase, optimizer in zip(self.phases, self.optimizers, strict=True):
             self.model.zero_grad(set_to_none=True)
             mark("optimizer")
@@ -53,7 +54,8 @@ class Step:
             self.scaler.step(optimizer)
             self.scaler.update()
             mark("optimizer")
-        return loss.detach()
+            losses.append(loss.detach())
+        return torch.stack(losses)
 
 
 def build_step(subject: Subject, settings: FitSettings, learning_rate: float) -> Step:
