@@ -1,6 +1,6 @@
-"""Stand-ins for tests: broken twins of a right model, a two-phase architecture, a decoder with its task and workload.
+"""Stand-ins for tests: broken twins of a right model, a two-phase architecture, a decoder with its task.
 
-The last three are registered when this file is imported, also by `--import tests/fakes.py`.
+The last two are registered when this file is imported, also by `--import tests/fakes.py`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.architectures import Architecture, Loss, Phase, architecture
+from bench.architectures import Architecture, Loss, Phase, State, architecture
+from bench.architectures.decoding import shifted
 from bench.architectures.layers import flat_size
-from bench.batch import Batch, forward
+from bench.batch import Batch
 from bench.options import option
 from bench.quantity import METRICS, Metric
-from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data, Evaluation, Score, task
-from bench.workloads import TIMED_AXES, TIMED_METRICS, WORKLOADS, Measured, Subject, Workload
+from bench.spec import FIRST_TARGET_ID, InputKind, LengthAxis, OutputKind, Spec
+from bench.tasks import Data, Score, task
+from bench.tasks.target_tokens import Writing, padded_targets
 
 # ── one right model, and a broken twin of it for every contract ────────────────────────────────────────────────────
 
@@ -219,7 +220,7 @@ class DecoderHyperparameters:
 
 
 class FakeDecoder(nn.Module):
-    """A GRU reads (B, L) tokens, another writes (B, T, V) logits; token 0 starts the writing."""
+    """A GRU reads (B, L) tokens, another writes (B, T, V) logits."""
 
     def __init__(self, spec: Spec, hyperparameters: DecoderHyperparameters) -> None:
         super().__init__()
@@ -230,30 +231,46 @@ class FakeDecoder(nn.Module):
         self.decoder = nn.GRUCell(size, size)
         self.classifier = nn.Linear(size, tokens)
 
-    def encode(self, inputs: Tensor, lengths: Tensor | None) -> Tensor:
+    def start(self, inputs: Tensor, lengths: Tensor | None = None) -> State:
         states_BLH = self.encoder(self.source(inputs))[0]
         if lengths is None:
-            return states_BLH[:, -1]
-        return states_BLH[torch.arange(len(states_BLH)), lengths - 1]
+            return (states_BLH[:, -1],)
+        return (states_BLH[torch.arange(len(states_BLH)), lengths - 1],)
+
+    def next(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        state_BH = self.decoder(self.target(tokens), state[0])
+        return self.classifier(state_BH), (state_BH,)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
         """Teacher forcing: every step sees the true token before it."""
-        state_BH = self.encode(inputs, lengths)
-        before_BT = functional.pad(targets[:, :-1], (1, 0))
+        state = self.start(inputs, lengths)
         logits = []
-        for token_B in before_BT.unbind(dim=1):
-            state_BH = self.decoder(self.target(token_B), state_BH)
-            logits.append(self.classifier(state_BH))
+        for token_B in shifted(targets).unbind(dim=1):
+            answer, state = self.next(token_B, state)
+            logits.append(answer)
         return torch.stack(logits, dim=1)
 
-    def decode(self, inputs: Tensor, lengths: Tensor | None, new_tokens: int) -> Tensor:
-        """(B, new_tokens) written greedily."""
-        state_BH = self.encode(inputs, lengths)
-        written = [torch.zeros_like(inputs[:, 0])]
-        for _ in range(new_tokens):
-            state_BH = self.decoder(self.target(written[-1]), state_BH)
-            written.append(self.classifier(state_BH).argmax(dim=1))
-        return torch.stack(written[1:], dim=1)
+
+class PeekingDecoder(FakeDecoder):
+    """Reads each target at its own place."""
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
+        return super().forward(inputs, lengths, targets) + self.classifier(self.target(targets))
+
+
+class ForgettingDecoder(FakeDecoder):
+    """By itself it begins anew at every token."""
+
+    def next(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        answer, _ = super().next(tokens, state)
+        return answer, state
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
+        state, logits = self.start(inputs, lengths), []
+        for token_B in shifted(targets).unbind(dim=1):
+            answer, state = FakeDecoder.next(self, token_B, state)
+            logits.append(answer)
+        return torch.stack(logits, dim=1)
 
 
 @architecture(
@@ -267,6 +284,13 @@ class FakeDecoder(nn.Module):
 )
 def build_decoder(spec: Spec, hyperparameters: DecoderHyperparameters) -> nn.Module:
     return FakeDecoder(spec, hyperparameters)
+
+
+# what must turn red of a decoder; one that peeks cannot say alone what it says when it sees the answer
+BROKEN_DECODERS: list[tuple[type[FakeDecoder], list[str]]] = [
+    (PeekingDecoder, ["causality", "decoding"]),
+    (ForgettingDecoder, ["decoding"]),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,12 +309,13 @@ class ReverseExamples:
 
     def batch(self, indices: Sequence[int]) -> Batch:
         inputs_BL = self.inputs[list(indices)]
-        count = inputs_BL.numel()
-        return Batch(inputs=inputs_BL, targets=inputs_BL.flip(1), items=len(inputs_BL), tokens=count, real_tokens=count)
+        targets = padded_targets((inputs_BL.flip(1) + FIRST_TARGET_ID - 1).tolist())
+        count = inputs_BL.numel() + targets.numel()
+        return Batch(inputs=inputs_BL, targets=targets, items=len(inputs_BL), tokens=count, real_tokens=count)
 
 
 @task("fake-reverse", summary="write a sequence backwards", source="made", options=ReverseOptions)
-class Reverse:
+class Reverse(Writing):
     """Tokens in, tokens out."""
 
     name = "fake-reverse"
@@ -316,8 +341,8 @@ class Reverse:
             outputs=OutputKind.TOKENS,
             sequence_length=sequence_length,
             vocabulary_size=self.vocabulary,
-            target_vocabulary_size=self.vocabulary,
-            target_length=sequence_length,
+            target_vocabulary_size=FIRST_TARGET_ID + self.vocabulary - 1,
+            target_length=(sequence_length or 1) + 1,
         )
 
     def _examples(self, spec: Spec, items: int, seed: int) -> ReverseExamples:
@@ -332,48 +357,8 @@ class Reverse:
         train, validation, test = (self._examples(spec, self.items, seed) for seed in range(3))
         return Data(train=train, validation=validation, test=test, fingerprint=f"reverse-{self.items}")
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        assert batch.targets is not None
-        return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
-
-    def evaluate(self, model: nn.Module, batch: Batch, spec: Spec) -> Evaluation:
-        assert batch.targets is not None
-        outputs = forward(model, batch, spec)
-        return Evaluation(
-            loss_sum=self.loss(outputs, batch).item() * batch.items,
-            items=batch.items,
-            predicted=outputs.argmax(dim=2).tolist(),
-            expected=batch.targets.tolist(),
-        )
-
     def score(self, predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
         said, true = itertools.chain.from_iterable(predicted), itertools.chain.from_iterable(expected)
-        right = [one == other for one, other in zip(said, true, strict=True)]
-        return Score(metrics={"accuracy": sum(right) / len(right)}, correct=sum(right), total=len(right))
-
-
-def prepare_decode(subject: Subject) -> Measured:
-    model, new_tokens = subject.model.eval(), subject.case.new_tokens or 1
-    assert isinstance(model, FakeDecoder)
-    batches = itertools.cycle(subject.batches)
-
-    @torch.inference_mode()
-    def call() -> Tensor:
-        batch = next(batches)
-        return model.decode(batch.inputs, batch.lengths, new_tokens)
-
-    items = subject.batches[0].items
-    return Measured(call=call, items=items, tokens=items * new_tokens, real_tokens=items * new_tokens)
-
-
-DECODE = WORKLOADS.register(
-    "decode",
-    Workload(
-        name="decode",
-        summary="write new tokens one after another",
-        axes=(*TIMED_AXES, "new_tokens"),
-        metrics=TIMED_METRICS,
-        prepare=prepare_decode,
-        casts_weights=True,
-    ),
-)
+        right = [one == other for one, other in zip(said, true, strict=False)]
+        total = sum(map(len, expected))
+        return Score(metrics={"accuracy": sum(right) / total}, correct=sum(right), total=total)

@@ -127,7 +127,28 @@ def test_the_right_twin_is_green(imdb: Task) -> None:
 
 def test_every_contract_has_a_broken_twin() -> None:
     assert list(fakes.BROKEN) == sorted(fakes.BROKEN, key=list(CONTRACTS).index)
-    assert set(fakes.BROKEN) == set(CONTRACTS)
+    assert set(fakes.BROKEN).union(*(names for _, names in fakes.BROKEN_DECODERS)) == set(CONTRACTS)
+
+
+@pytest.mark.parametrize(("broken", "names"), fakes.BROKEN_DECODERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_broken_decoder_is_red(broken: Any, names: list[str]) -> None:
+    reverse, decoder = fakes.Reverse(fakes.ReverseOptions()), ARCHITECTURES.get("fake-decoder")
+    twin = dataclasses.replace(decoder, build=broken)
+    assert list(check(twin, reverse, reverse.spec(9), decoder.hyperparameters())) == names
+
+
+def test_what_cannot_write_by_itself_is_red() -> None:
+    class OnlyForced(nn.Module):
+        def __init__(self, *settings: Any) -> None:
+            super().__init__()
+            self.inner = fakes.FakeDecoder(*settings)
+
+        def forward(self, *inputs: Tensor) -> Tensor:
+            return self.inner(*inputs)
+
+    reverse, decoder = fakes.Reverse(fakes.ReverseOptions()), ARCHITECTURES.get("fake-decoder")
+    found = check(dataclasses.replace(decoder, build=OnlyForced), reverse, reverse.spec(9), decoder.hyperparameters())
+    assert found == {"decoding": "it has no start and next, so nothing can be written with it"}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def test_the_epoch_is_chosen_on_validation_and_reported_on_test() -> None:
     # the same fit, stopped at that epoch, reports the same test figures
     shorter = fit(run_of([], settings=replace(SETTINGS, epochs=result.best_epoch or 0)))
     assert shorter.metrics == result.metrics
-    assert result.metrics["accuracy"] > (TASK.chance or 0) * 1.5
+    # who knows nothing loses ln 11 nats at each of the symbols
+    assert result.metrics["test_loss"] < 0.8 * math.log(TASK.vocabulary - 1)
     assert (result.total, len(result.predictions)) == (96 * 4, 96)
 
 
@@ -291,6 +292,6 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for() -> None:
 def test_training_in_bf16_keeps_fp32_weights_and_learns() -> None:
     subject, _ = two_phase("bf16")
     step = build_step(subject, FitSettings(epochs=1, batch_size=1), 0.01)
-    losses = [float(step(subject.batches[0])) for _ in range(30)]
-    assert losses[-1] < losses[0]
+    losses = [step(subject.batches[0]).tolist() for _ in range(30)]
+    assert all(last < first for first, last in zip(losses[0], losses[-1], strict=True))
     assert {parameter.dtype for parameter in subject.model.parameters()} == {torch.float32}
