@@ -101,6 +101,8 @@ def _rows(run: Run, results: Sequence[CaseResult], result: CaseResult) -> Iterat
 
 def _headline_of_pass(kind: PassKind, case: Case) -> str:
     """The metric that stands for a pass which found nothing."""
+    if kind is PassKind.SPLIT and case.workload == "decode":
+        return "first_token_s"
     return memory_metric(case) if kind is PassKind.MEMORY else _HEADLINES[kind]
 
 

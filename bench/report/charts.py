@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 from matplotlib import rc_context
@@ -13,11 +13,12 @@ from bench.quantity import Better, Metric, Unit
 from bench.records import Outcome
 from bench.report import drawing, svg
 from bench.report import view as views
+from bench.report.curves import Curve, draw_curves
 from bench.report.drawing import Panel, Series, Spot
 from bench.report.grids import Kind, kinds, memory_of, of_kind, speed_of
 from bench.report.ranking import ends
 from bench.report.roofline import roofline
-from bench.report.scales import Scale, measured_scale, swept_scale
+from bench.report.scales import Scale, even_scale, measured_scale, swept_scale
 from bench.report.scatter import Dot, draw_scatter
 from bench.report.svg import Look
 from bench.report.tables import Table
@@ -45,6 +46,7 @@ def charts(view: View, task: str, chance: float | None, prefix: str) -> list[Cha
     made = [
         _accuracy_against_throughput(view, task, chance, f"{prefix}a"),
         _training_curves(view, task, f"{prefix}c"),
+        _losses(view, task, f"{prefix}l"),
         _over_axes(view, task, _THROUGHPUT, f"{prefix}t"),
         _over_axes(view, task, _MEMORY, f"{prefix}m"),
         _rooflines(view, task, f"{prefix}r"),
@@ -209,6 +211,7 @@ def _accuracy_against_throughput(view: View, task: str, chance: float | None, pr
     dots = [dot for key, look in looks(view).items() if (dot := _dot(at.get(key), fitted.get(key), metric, look))]
     if not dots:
         return None
+    floors = view.floors(task)
     where = views.place_words(place.sequence_length, place.batch_size)
     title = f"{metric.title[:1].upper()}{metric.title[1:]} against throughput"
     panel = Panel(
@@ -218,11 +221,11 @@ def _accuracy_against_throughput(view: View, task: str, chance: float | None, pr
         x=measured_scale(
             [end for dot in dots for end in ends(dot.x)], Unit.ITEMS_PER_SECOND, "throughput, items per second"
         ),
-        y=measured_scale([end for dot in dots for one in dot.ys for end in ends(one)], metric.unit),
+        y=_score_scale([end for dot in dots for one in dot.ys for end in ends(one)], metric, floors.values()),
     )
     with rc_context(svg.STYLE):
         figure, axes = drawing.canvas(panel)
-        draw_scatter(axes, panel, dots, chance)
+        draw_scatter(axes, panel, dots, ({} if chance is None else {"chance": chance}) | floors)
     description = f"{metric.title} of each architecture over its throughput; figures in the table above."
     drawn = svg.inline(figure, f"{prefix}-", title, description)
     upwards = "Down" if metric.better is Better.LOWER else "Up"
@@ -230,7 +233,18 @@ def _accuracy_against_throughput(view: View, task: str, chance: float | None, pr
     caption = f"{upwards} and right is better. Thick bars: other seeds;{items} across: other trials (95 % each)."
     if any(dot.hollow for dot in dots):
         caption += " Hollow: marked in the table."
+    if floors:
+        caption += " Dotted: what simple rules score on the same test items."
     return Chart(title=title, panels=(drawn,), caption=caption)
+
+
+def _score_scale(values: Sequence[float], metric: Metric, floors: Iterable[float]) -> Scale:
+    """A scale of scores that holds the floors too, where what is above them can still be told apart."""
+    near = [floor for floor in floors if abs(floor - min(values)) < 4 * (max(values) - min(values) or abs(max(values)))]
+    if metric.better is Better.LOWER:
+        return measured_scale([*values, *near], metric.unit)
+    scale = even_scale([*values, *near], metric.unit)
+    return replace(scale, high=min(scale.high, 1.0)) if metric.unit is Unit.SHARE else scale
 
 
 def _dot(timed: Shown | None, fitted: Shown | None, metric: Metric, look: Look) -> Dot | None:
@@ -271,6 +285,38 @@ def _training_curves(view: View, task: str, prefix: str) -> Chart | None:
     drawn = _draw(panel, f"{prefix}-", "Validation score after every epoch, a line for each seed and fold.")
     return Chart(
         title="Learning curves", panels=(drawn,), caption="A line for each seed and fold, at the learning rate chosen."
+    )
+
+
+def _losses(view: View, task: str, prefix: str) -> Chart | None:
+    """Of models whose step has several phases: the loss of each over the epochs of the first seed."""
+    panels: list[Markup] = []
+    for shown in view.fits(task):
+        seeds = [epoch.seed for epoch in shown.result.epochs if epoch.losses]
+        epochs = [epoch for epoch in shown.result.epochs if epoch.losses and epoch.seed == min(seeds)]
+        epochs = [epoch for epoch in epochs if epoch.learning_rate == epochs[0].learning_rate]
+        if len(epochs) < 2:
+            continue
+        color = looks(view)[shown.case.variant.variant_id].color
+        curves = [
+            Curve(name=name, x=[one.epoch for one in epochs], y=[one.losses[name] for one in epochs], color=color)
+            for name in epochs[0].losses
+        ]
+        drawn = draw_curves(
+            curves,
+            heading=shown.case.variant.label,
+            shows="training loss of each phase, nats",
+            x_title="epoch",
+            prefix=f"{prefix}{len(panels)}-",
+            description="Mean training loss of each phase over epochs.",
+        )
+        panels.append(drawn)
+    if not panels:
+        return None
+    return Chart(
+        title="Losses against each other",
+        panels=tuple(panels),
+        caption="A step of such a model has phases with losses of their own; neither need fall. One seed.",
     )
 
 

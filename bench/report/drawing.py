@@ -23,7 +23,9 @@ from bench.report.svg import INK, MUTED, PAPER, Look
 from bench.stats import Estimate
 
 WIDTH, HEIGHT = 400, 290
-_LEFT, _TOP, _BOTTOM, _LINE = 58, 50, 42, 13
+_LEFT, _TOP, _BOTTOM = 58, 50, 42
+LINE = 13
+"""Pixels from one label to the next."""
 _LONGEST_LABEL = 15
 
 
@@ -175,7 +177,7 @@ def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
             longest[series.look] = series
     spots = [max(series.spots, key=lambda spot: spot.x) for series in longest.values()]
     points = [axes.transData.transform((spot.x, spot.estimate.value or 0.0)) for spot in spots]
-    heights = spread([float(y) for _, y in points], _LINE, axes.bbox.y0, axes.bbox.y1)
+    heights = spread([float(y) for _, y in points], LINE, axes.bbox.y0, axes.bbox.y1)
     for series, (x, y), height in zip(longest.values(), points, heights, strict=True):
         start, end = (x + 5, y), (axes.bbox.x1 + 8, height)
         leader = {

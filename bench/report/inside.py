@@ -214,6 +214,12 @@ _STREAMING = Aspect(
     needs=("step_s", "state_bytes"),
     figures=(_metric("step_s"), _metric("state_bytes")),
 )
+_DECODING = Aspect(
+    title="Decoding",
+    says="Seconds of one process: until the first token is there, with the reading of the input in it, and for each one after.",
+    needs=("first_token_s", "token_s"),
+    figures=(_metric("first_token_s"), _metric("token_s"), _metric("throughput_tokens_per_s", "tokens written")),
+)
 _ENERGY = Aspect(
     title="Energy",
     says="From the driver's counter over at least a second.",
@@ -221,7 +227,7 @@ _ENERGY = Aspect(
     figures=(_metric("energy_j_per_item"),),
     passing=PassKind.ENERGY,
 )
-_ASPECTS = (_STEP, _MEMORY, _TAILS, _COST, _LIMITS, _STREAMING, _ENERGY)
+_ASPECTS = (_STEP, _MEMORY, _TAILS, _COST, _LIMITS, _STREAMING, _DECODING, _ENERGY)
 
 
 def _compilation(view: View, task: str) -> Aspect:

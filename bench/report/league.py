@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from bench import estimates
 from bench.observations import CaseResult
-from bench.quantity import Unit, format_change, format_exact
+from bench.quantity import Unit, format_change, format_exact, format_value
 from bench.records import PassKind, Run, Variant
 from bench.report import view as views
 from bench.report.grids import speed_of
@@ -76,11 +76,11 @@ def league_of(view: View, task: str) -> Table:
             Row(label=variant.label, variant_id=variant.variant_id, cells=tuple(cells[place] for _, cells in columns))
             for place, variant in enumerate(variants)
         ),
-        note=_note(place, list(fitted.values()), targets),
+        note=_note(place, list(fitted.values()), targets, _floor_words(view, task)),
     )
 
 
-def _note(place: Point | None, fitted: Sequence[Shown], targets: Sequence[int]) -> str:
+def _note(place: Point | None, fitted: Sequence[Shown], targets: Sequence[int], floors: str) -> str:
     parts = []
     if place:
         where = views.place_words(place.sequence_length, place.batch_size)
@@ -88,8 +88,16 @@ def _note(place: Point | None, fitted: Sequence[Shown], targets: Sequence[int]) 
     lengths = {shown.case.sequence_length for shown in fitted if shown.case.sequence_length}
     if lengths:
         parts.append(f"Accuracy: trained at length {' and '.join(map(str, sorted(lengths)))}.")
+    parts += [f"Simple rules on the same test items: {floors}."] if floors else []
     parts += [f"Sizes: matched to {target:,} parameters, embedding tables apart." for target in targets]
     return " ".join(parts)
+
+
+def _floor_words(view: View, task: str) -> str:
+    """`most frequent tag 88.5 %, ...`: what simple rules score."""
+    known = view.floors(task)
+    unit = view.headline(task).unit if known else Unit.NUMBER
+    return ", ".join(f"{name} {format_value(value, unit)}" for name, value in known.items())
 
 
 def _targets(variants: Sequence[Variant]) -> list[int]:

@@ -16,6 +16,7 @@ from bench.records import Machine
 from bench.report import charts, doubts, summary
 from bench.report import view as views
 from bench.report.charts import Chart
+from bench.report.exhibits import Gallery, gallery
 from bench.report.grids import every_case
 from bench.report.inside import Section, inside
 from bench.report.league import league_of
@@ -32,6 +33,7 @@ class TaskPart:
     lead: Sequence[Markup]
     league: Table
     charts: Sequence[Chart]
+    gallery: Gallery | None
     inside: Sequence[Section]
     cases: Sequence[Table]
     left_out: str
@@ -93,6 +95,7 @@ def _task_part(view: View, task: str, chance: float | None, anchor: str) -> Task
         lead=summary.lead(view, task),
         league=league_of(view, task),
         charts=charts.charts(view, task, chance, anchor),
+        gallery=gallery(view, task, f"{anchor}x"),
         inside=inside(view, task),
         cases=every_case(view, task),
         left_out=doubts.left_out_words(records.values()),

@@ -41,6 +41,14 @@ def measured_scale(values: Iterable[float], unit: Unit, title: str = "") -> Scal
     return Scale(low=low, high=high, log=False, ticks=_even_ticks(low, high, unit), unit=unit, title=title)
 
 
+def even_scale(values: Iterable[float], unit: Unit, title: str = "", room: float = 0.12) -> Scale:
+    """A linear scale that holds these values, with round ticks and a share of its range to spare on both sides."""
+    low, high = min(kept := [value for value in values if math.isfinite(value)]), max(kept)
+    spare = (high - low or abs(high) or 1.0) * room
+    low, high = max(0.0, low - spare) if low >= 0 else low - spare, high + spare
+    return Scale(low=low, high=high, log=False, ticks=_even_ticks(low, high, unit), unit=unit, title=title)
+
+
 def swept_scale(values: Iterable[int], title: str) -> Scale:
     """A scale of settings, each of them a tick: 64, 128, 256."""
     places = sorted(set(values))

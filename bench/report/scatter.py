@@ -1,15 +1,15 @@
-"""The chart of accuracy against throughput: intervals both ways, the chance level, and a label at every dot."""
+"""The chart of accuracy against throughput: intervals both ways, what simple rules score, and a label at every dot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from bench.quantity import format_tick
-from bench.report.drawing import Panel, draw_marks, shorten
+from bench.report.drawing import Panel, draw_marks, shorten, spread
 from bench.report.ranking import ends
 from bench.report.svg import INK, MUTED, Look
 from bench.stats import Estimate
@@ -31,10 +31,9 @@ class Dot:
     hollow: bool
 
 
-def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], chance: float | None) -> None:
+def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[str, float]) -> None:
     """All dots with their intervals, then labels where nothing else is."""
-    if chance is not None:
-        _draw_chance(axes, panel, chance)
+    _draw_floors(axes, panel, floors)
     for dot in dots:
         _draw_dot(axes, dot)
     taken = [box for dot in dots for box in _covered(axes, dot)]
@@ -66,23 +65,25 @@ def _draw_dot(axes: Axes, dot: Dot) -> None:
     draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=7)
 
 
-def _draw_chance(axes: Axes, panel: Panel, chance: float) -> None:
-    """A line where it lies within or near what is drawn; else words at the edge that it lies beyond."""
+def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float]) -> None:
+    """A line for each within what is drawn, its name above it; of the others words at the edge that they lie beyond."""
     low, high = panel.y.low, panel.y.high
-    words = f"chance {format_tick(chance, panel.y.unit)}"
-    place: dict[str, Any] = {
-        "xycoords": axes.get_yaxis_transform(),
-        "textcoords": "offset points",
-        "color": MUTED,
-        "size": 10,
-    }
-    if low <= chance <= high:
-        axes.axhline(chance, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
-        axes.annotate(words, (1.0, chance), (-2, 6), ha="right", **place)
-    elif chance < low:
-        axes.annotate(f"↓ {words}", (1.0, low), (-2, 4), ha="right", **place)
-    else:
-        axes.annotate(f"↑ {words}", (1.0, high), (-2, -12), ha="right", **place)
+    place: dict[str, Any] = {"color": MUTED, "size": 10, "ha": "right"}
+    inside = {name: value for name, value in floors.items() if low <= value <= high}
+    wanted = [float(axes.transData.transform((1.0, value))[1]) + 6 for value in inside.values()]
+    heights = spread(wanted, _LINE, axes.bbox.y0 + 6, axes.bbox.y1)
+    for (name, value), height in zip(inside.items(), heights, strict=True):
+        axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+        words = f"{name} {format_tick(value, panel.y.unit)}"
+        axes.annotate(words, (axes.bbox.x1 - 2, height), xycoords="figure pixels", va="center", **place)
+    for mark, end, offset, beyond in (
+        ("↓", low, 4, [name for name, value in floors.items() if value < low]),
+        ("↑", high, -12, [name for name, value in floors.items() if value > high]),
+    ):
+        if beyond:
+            words = ", ".join(f"{name} {format_tick(floors[name], panel.y.unit)}" for name in beyond)
+            edge: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+            axes.annotate(f"{mark} {words}", (1.0, end), (-2, offset), **edge, **place)
 
 
 def _pixel(axes: Axes, dot: Dot) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from bench import estimates
 from bench.frames import failed_pass, headline, memory_metric
@@ -117,6 +118,15 @@ class View:
     def fits(self, task: str) -> list[Shown]:
         """The accuracy cases of a task."""
         return [shown for shown in self.cases if shown.case.task_key == task and shown.case.fit is not None]
+
+    def floors(self, task: str) -> dict[str, float]:
+        """What simple rules score on the test items of a task's fits by its headline metric; the mean over fits."""
+        found: dict[str, list[float]] = {}
+        for shown in self.fits(task)[:1]:
+            for fit in estimates.good_fits(shown.result):
+                for name, value in fit.floors.items():
+                    found.setdefault(name, []).append(value)
+        return {name: fmean(values) for name, values in found.items()}
 
     def headline(self, task: str) -> Metric:
         """The metric by which a task's fits are told apart."""
