@@ -12,7 +12,7 @@ from made_run import LABELS, made_quick_run, made_run
 from bench.frames import Runs
 from bench.observations import PICTURE, CaseResult, Exhibit, Fit, Line
 from bench.records import Run
-from bench.report import render
+from bench.report import render, summary
 from bench.report import view as views
 from bench.report.exhibits import MOST_CLASSES, Gallery, gallery
 from bench.report.league import league
@@ -162,6 +162,26 @@ def test_floors_stand_in_the_note_and_in_the_chart() -> None:
     assert "most frequent tag 80 %" in text  # drawn within the chart
     assert "Dotted: what simple rules score" in text
     assert "Simple rules" not in page(small())
+
+
+def test_who_does_not_beat_a_simple_rule_is_named() -> None:
+    def said(**floors: float) -> str:
+        made = with_fits(small(), floors=floors)
+        return " ".join(map(str, summary.lead(views.view(*made), "imdb")))
+
+    assert "Every one of them is better than the best simple rule, coin (50.0 %)." in said(coin=0.5, worse=0.4)
+    # rnn learns 69 %
+    assert "Not shown to be better than a simple rule, counting (75.0 %): <strong>rnn</strong>." in said(counting=0.75)
+    every = said(oracle=0.999, coin=0.5)
+    assert "oracle (99.9 %)" in every
+    assert all(f"<strong>{label}</strong>" in every.partition("simple rule")[2] for label in LABELS[:3])
+    assert "simple rule" not in said()
+
+
+def test_of_an_error_the_lowest_rule_counts() -> None:
+    made = with_fits(small(), metrics={"mse": 2.0}, correct=None, floors={"last value": 1.0, "mean": 3.0})
+    said = " ".join(map(str, summary.lead(views.view(*made), "imdb")))
+    assert "Not shown to be better than a simple rule, last value (1.00)" in said
 
 
 @pytest.mark.parametrize("epochs", [1, 3])

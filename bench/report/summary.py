@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bench import estimates
-from bench.quantity import METRICS, Better, Unit, format_tick
+from bench.quantity import METRICS, Better, Unit, format_tick, format_value
 from bench.records import Outcome
 from bench.report import view as views
-from bench.report.ranking import leaders, tolerated, widest
+from bench.report.ranking import ends, leaders, tolerated, widest
 from bench.report.view import Shown, View
 from bench.stats import Estimate
 from bench.trust import used_trials
@@ -32,7 +32,7 @@ class Contest:
 
 
 def lead(view: View, task: str) -> list[Markup]:
-    """A sentence each on speed, score and memory of a task at its operating point, where there is something to say."""
+    """A sentence each on speed, score, simple rules and memory at a task's operating point, where there is something to say."""
     timed = view.timed(task)
     place = views.point(view.run, (shown.case for shown in timed))
     at = {key: shown for key, shown in (views.at(timed, place) if place else {}).items() if shown.good}
@@ -68,7 +68,9 @@ def lead(view: View, task: str) -> list[Markup]:
             tie="they differ by no more than repeats of one measurement do",
         ),
     ]
-    return [sentence for contest in contests if (sentence := _sentence(contest))]
+    speed, scores, memory = (_sentence(contest) for contest in contests)
+    beaten = _beside_floors(view, task, contests[1], score.unit)
+    return [sentence for sentence in (speed, scores, beaten, memory) if sentence]
 
 
 def _sentence(contest: Contest) -> Markup | None:
@@ -87,6 +89,25 @@ def _sentence(contest: Contest) -> Markup | None:
     rest = {key: one for key, one in known.items() if key != first}
     second = leaders(rest, contest.better)[0]
     return Markup("{} is {}; next comes {}.").format(_who(contest, first), contest.best, _who(contest, second))
+
+
+def _beside_floors(view: View, task: str, contest: Contest, unit: Unit) -> Markup | None:
+    """Who is better than every simple rule by the near end of its interval, and who is not; None where there is no rule."""
+    floors = view.floors(task)
+    known = {key: one for key, one in contest.found.items() if one is not None and one.value is not None}
+    if not floors or not known or contest.better is Better.NEITHER:
+        return None
+    sign = 1 if contest.better is Better.HIGHER else -1
+    name = max(floors, key=lambda name: sign * floors[name])
+    rule = f"{name} ({format_value(floors[name], unit)})"
+    short = [key for key, one in known.items() if min(sign * end for end in ends(one)) <= sign * floors[name]]
+    alone = "" if all(one.low is not None for one in known.values()) else " Some of these are single values."
+    if not short:
+        return Markup("Every one of them is better than the best simple rule, {}.{}").format(rule, alone)
+    names = Markup(", ").join(
+        Markup("<strong>{}</strong>").format(contest.cases[key].case.variant.label) for key in short
+    )
+    return Markup("Not shown to be better than a simple rule, {}: {}.{}").format(rule, names, alone)
 
 
 def _who(contest: Contest, key: str) -> Markup:
