@@ -22,6 +22,7 @@ from bench.passes import split
 from bench.plan import resolve
 from bench.records import Case, Measure, Outcome, PassKind
 from bench.report import view as views
+from bench.report.grids import kinds
 from bench.report.inside import inside
 from bench.spec import END_ID, InputKind, OutputKind, Spec
 from bench.suite import load
@@ -187,6 +188,24 @@ def test_decoding_has_a_split_pass_and_inference_none() -> None:
     every = Measure(passes=(PassKind.SPLIT,))
     assert passes_of(decode_case(), every) == (PassKind.SPLIT,)
     assert passes_of(replace(decode_case(), workload="inference"), every) == ()
+
+
+def test_cases_that_write_more_or_fewer_tokens_never_share_a_table() -> None:
+    from made_run import made_run
+
+    run, results = made_run(labels=["lstm"], lengths=(64,))
+    few, many = (
+        CaseResult(
+            case=replace(results[0].case, id=f"N{count}", workload="decode", new_tokens=count),
+            trials=tuple(replace(one, case_id=f"N{count}") for one in results[0].trials),
+        )
+        for count in (4, 64)
+    )
+    view = views.view(run, [few, many])
+    assert [str(setting).rpartition(", ")[2] for _, setting in kinds(view, few.case.task_key)] == [
+        "4 new tokens",
+        "64 new tokens",
+    ]
 
 
 def test_the_page_tells_first_and_next_token() -> None:

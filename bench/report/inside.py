@@ -257,5 +257,5 @@ def _compilation(view: View, task: str) -> Aspect:
 def _uncompiled(shown: Shown) -> tuple[object, ...]:
     """What a compiled case and the same one uncompiled have in common."""
     case = shown.case
-    place = (case.variant.variant_id, case.workload, case.sequence_length, case.batch_size, case.new_tokens)
+    place = (case.variant.variant_id, case.workload, case.sequence_length, case.batch_size)
     return *place, replace(views.setting(case), compile="none")

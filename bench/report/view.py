@@ -95,11 +95,13 @@ class Setting:
     threads: int
     compile: str
     length_distribution: LengthDistribution
+    new_tokens: int | None = None
 
     def __str__(self) -> str:
         compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
         lengths = _LENGTHS[self.length_distribution]
-        return f"{self.precision} on {self.device}, {self.threads} thread{'s' * (self.threads != 1)}{compiled}{lengths}"
+        written = f", {self.new_tokens} new tokens" if self.new_tokens else ""
+        return f"{self.precision} on {self.device}, {self.threads} thread{'s' * (self.threads != 1)}{compiled}{lengths}{written}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,7 @@ def setting(case: Case) -> Setting:
         threads=case.threads,
         compile=case.compile,
         length_distribution=case.length_distribution,
+        new_tokens=case.new_tokens,
     )
 
 
