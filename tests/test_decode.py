@@ -95,6 +95,11 @@ def test_what_cannot_decode_is_told() -> None:
         prepared("decode", subject(new_tokens=None))
 
 
+def test_a_fit_of_what_cannot_write_says_so() -> None:
+    with pytest.raises(ModelError, match="Linear: writes nothing, it has no start and next"):
+        TASK.evaluate(nn.Linear(1, 1), TASK.random_batch(SPEC, 2, 0), SPEC)
+
+
 # ── generate ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -101,7 +101,8 @@ class Setting:
         compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
         lengths = _LENGTHS[self.length_distribution]
         written = f", {self.new_tokens} new tokens" if self.new_tokens else ""
-        return f"{self.precision} on {self.device}, {self.threads} thread{'s' * (self.threads != 1)}{compiled}{lengths}{written}"
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.precision} on {self.device}, {threads}{compiled}{lengths}{written}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 from bench.architectures import Decoder
 from bench.architectures.decoding import beam_search, greedy
 from bench.batch import Batch, asked, forward
+from bench.errors import ModelError
 from bench.spec import END_ID, FIRST_TARGET_ID, TARGET_PADDING_ID, Spec
 from bench.tasks import Evaluation, Score
 
@@ -41,13 +42,20 @@ class Writing(ABC):
         return functional.cross_entropy(logits_NV, targets.flatten(), ignore_index=TARGET_PADDING_ID)
 
     def evaluate(self, model: nn.Module, batch: Batch, spec: Spec) -> Evaluation:
-        """The loss under teacher forcing, and what the model writes by itself, at most `spec.target_length` tokens."""
-        loss = self.loss(forward(model, batch, spec), batch)
-        decoder, limit = cast(Decoder, model), spec.target_length or 1
+        """The loss under teacher forcing, and what the model writes by itself, at most `spec.target_length` tokens.
+
+        Raises:
+            ModelError: it cannot write.
+        """
+        if not isinstance(model, Decoder):
+            raise ModelError(
+                f"{type(model).__name__}: writes nothing, it has no start and next (see bench.architectures.Decoder)"
+            )
+        loss, limit = self.loss(forward(model, batch, spec), batch), spec.target_length or 1
         if self.beam == 1:
-            written = greedy(decoder, batch.inputs, batch.lengths, limit)
+            written = greedy(model, batch.inputs, batch.lengths, limit)
         else:
-            written = beam_search(decoder, batch.inputs, batch.lengths, limit, self.beam)
+            written = beam_search(model, batch.inputs, batch.lengths, limit, self.beam)
         return Evaluation(
             loss_sum=loss.item() * batch.items,
             items=batch.items,
