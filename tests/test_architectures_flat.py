@@ -22,6 +22,7 @@ def image(*shape: int) -> Spec:
 
 
 FEATURES = Spec(inputs=InputKind.FEATURES, outputs=OutputKind.CLASSES, input_size=30, classes=2)
+WINDOW = Spec(inputs=InputKind.VECTORS, outputs=OutputKind.VALUE, sequence_length=6, input_size=2, output_size=3)
 IMAGES = [image(1, 8, 8), image(1, 28, 28), image(3, 32, 20), image(1, 5, 4)]
 
 
@@ -58,6 +59,21 @@ def test_mlp_is_linear_relu_linear() -> None:
     first, last = [part for part in model.modules() if isinstance(part, nn.Linear)]
     expected = (inputs @ first.weight.T + first.bias).clamp(min=0) @ last.weight.T + last.bias
     assert torch.allclose(model(inputs), expected, atol=1e-6)
+
+
+def test_mlp_reads_a_window_as_one_row_and_padding_as_zeros() -> None:
+    model, inputs = build("mlp", WINDOW), torch.randn(2, 6, 2)
+    first, last = [part for part in model.modules() if isinstance(part, nn.Linear)]
+    row = (inputs * torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])[..., None]).reshape(2, 12)
+    expected = (row @ first.weight.T + first.bias).clamp(min=0) @ last.weight.T + last.bias
+    assert expected.shape == (2, 3)
+    assert torch.allclose(model(inputs, torch.tensor([6, 4])), expected, atol=1e-6)
+    # without the columns that are padding, and without lengths, it is the same row
+    assert torch.allclose(model(inputs[1:, :4]), expected[1:], atol=1e-6)
+    architecture = lookup("mlp", Path())
+    assert architecture.parameter_count is not None
+    counted = architecture.parameter_count(WINDOW, architecture.hyperparameters())
+    assert counted == sum(parameter.numel() for parameter in model.parameters()) == 13 * 128 + 129 * 3
 
 
 def test_cnn_pools_twice_and_keeps_its_borders() -> None:

@@ -62,14 +62,18 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 def made_task(name: str, tmp_path: Any) -> Task:
     kind = TASKS.get(name)
     given = {}
-    if kind.asked_paths:
+    if asked := [name for name in kind.asked_paths if required(kind.options, name)]:
         file = tmp_path / "texts.csv"
         lines = [f"{word} word {place},{word}\n" for place in range(20) for word in ("good", "bad")]
         file.write_text("text,label\n" + "".join(lines))
-        given = dict.fromkeys(kind.asked_paths, str(file))
+        given = dict.fromkeys(asked, str(file))
     options, problems = fill(kind.options, given)
     assert not problems
     return kind.make(options)
+
+
+def required(options: type[Any], name: str) -> bool:
+    return any(field.name == name and field.default is dataclasses.MISSING for field in dataclasses.fields(options))
 
 
 def spec_of(task: Task) -> Spec:

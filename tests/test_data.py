@@ -27,12 +27,13 @@ from bench.errors import DataError
 from bench.tasks.data import fetch, needed, sources, status, verify
 from bench.tasks.data.cache import data_folder, prepared, shown
 from bench.tasks.data.items import read_reviews, read_sentences
-from bench.tasks.data.sources import IMDB, MNIST, ROTTEN_TOMATOES, Bundled, Source
+from bench.tasks.data.sources import IMDB, MNIST, ROTTEN_TOMATOES, TRAFFIC, Bundled, Source
 
 Calls = list[tuple[str, int, int | None]]
 SIZES = {
     "imdb": 13_299_682,
     "rotten-tomatoes": 13_299_682,
+    "traffic": 1_537_642,
     "minilm": 83_506_384,
     "mnist-5k": 1_355_323,
     "mnist": 11_496_804,
@@ -331,6 +332,8 @@ def test_a_task_with_several_data_sets_takes_the_first_unless_told_otherwise() -
 
 def test_tasks_of_the_users_own_data_need_no_source() -> None:
     assert needed("text-classification") is None
+    assert needed("forecast") is TRAFFIC
+    assert needed("forecast", None, "mine.csv") is None
 
 
 def test_prepared_arrays_are_made_once_and_again_when_damaged(empty_cache: Path) -> None:

@@ -109,6 +109,7 @@ SIZES: dict[str, Sizes] = {
         ({}, {"task": "images", "batch_size": 8}),
         ({"hidden_dim": 256, "num_layers": 3}, {"task": "images", "batch_size": 1}),
         ({"hidden_dim": 31}, {"task": "tabular", "batch_size": 16}),
+        ({}, {"task": "forecast", "sequence_length": 24, "batch_size": 4}),
     ],
     "cnn": [
         ({}, {"task": "images", "batch_size": 4}),

@@ -20,7 +20,7 @@ def bring_data(plan: Plan) -> None:
 
     cases = [case for case in plan.cases if not case.skip]
     read = [case for case in cases if case.fit is not None or case.length_distribution is LengthDistribution.DATA]
-    sources = [needed(case.task, case.task_options.get("dataset")) for case in read]
+    sources = [needed(case.task, *map(case.task_options.get, ("dataset", "file"))) for case in read]
     for source in dict.fromkeys([*sources, *map(needed, plan.pretrained)]):
         if source is not None:
             fetch(source)

@@ -83,7 +83,9 @@ def html(runs: Runs) -> bytes:
 
     fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
     chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
-    found = {key: needed(case.task, case.task_options.get("dataset")) for key, (case, _) in fits.items()}
+    found = {
+        key: needed(case.task, *map(case.task_options.get, ("dataset", "file"))) for key, (case, _) in fits.items()
+    }
     found |= {weights: needed(weights) for run, _ in runs for weights in run.plan.pretrained}
     sources = [
         (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}")

@@ -170,6 +170,7 @@ TASKS: Registry[TaskKind] = Registry(
         "first-token": "bench.tasks.probes",
         "parity": "bench.tasks.probes",
         "recall": "bench.tasks.probes",
+        "forecast": "bench.tasks.forecast",
         "adding": "bench.tasks.adding",
         "copying": "bench.tasks.copying",
     },

