@@ -10,6 +10,9 @@ from pathlib import Path
 from bench.observations import Ceiling, Fit, Observation, Pass, Pilot, Preflight, Probe, Trial
 from bench.records import Case, Measure, Outcome, PassKind
 
+MODELS = "models"
+"""The folder of kept models in a run's own."""
+
 
 class JobKind(StrEnum):
     """The things a worker can do; each ends in one observation of the same name."""
@@ -35,6 +38,7 @@ class Job:
         iterations, samples: as the case's pilot calibrated them; for trials.
         slowdown_s: seconds of busy waiting that a trial adds to every call; for the selftest alone.
         checkpoint: where a fit keeps its state between epochs, so that it can go on; empty for none.
+        model: where a fit keeps its best weights when it has finished; empty for nowhere.
         compiled: the folder that keeps what was compiled, for all trials of a run; empty for torch's own.
         known_epochs: how many epoch lines of this fit are stored already.
         imports, folder: the user's own modules, and where relative references start.
@@ -55,6 +59,7 @@ class Job:
     slowdown_s: float = 0.0
     fold: int | None = None
     checkpoint: str = ""
+    model: str = ""
     compiled: str = ""
     known_epochs: int = 0
     imports: tuple[str, ...] = field(default=())
@@ -120,6 +125,14 @@ class Job:
                 return Fit(
                     case_id=case_id, seed=self.seed, fold=self.fold, outcome=outcome, reason=reason, wall_s=wall_s
                 )
+
+
+def model_path(folder: Path, case: Case, seed: int, fold: int | None) -> Path:
+    """Where in a run's folder the model of one fit is kept."""
+    # of an id any letters may be a part, and two ids may have the same letters: the hash tells them apart
+    slug = re.sub(r"[^A-Za-z0-9.=+_-]+", "-", case.id)[:100]
+    part = "" if fold is None else f"-fold{fold}"
+    return folder / MODELS / f"{slug}-{case.definition_hash}-seed{seed}{part}.safetensors"
 
 
 def passes_of(case: Case, measure: Measure) -> tuple[PassKind, ...]:

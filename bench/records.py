@@ -278,6 +278,7 @@ class Plan:
         folds: number of folds of each task (by task key) that is cross-validated.
         imports: modules of the user's to import in every child, as the user wrote them.
         pretrained: names of the weights that some of its models start from.
+        save_models: whether every finished fit keeps its best weights.
         folder: where paths in the suite start from, relative to the working folder where that is possible.
     """
 
@@ -291,6 +292,7 @@ class Plan:
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     imports: tuple[str, ...] = ()
     pretrained: tuple[str, ...] = ()
+    save_models: bool = False
     folder: str = "."
 
 

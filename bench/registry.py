@@ -24,10 +24,15 @@ def did_you_mean(found: str, valid: Iterable[str]) -> str:
     "did you mean 'lstm'?"
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(found, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
+    near = nearest(found, names)
+    if near is not None:
+        return f"did you mean '{near}'?"
     return f"expected one of: {', '.join(names)}" if names else "none is allowed here"
+
+
+def nearest(found: str, valid: Iterable[str]) -> str | None:
+    """The valid name that a mistyped one is near to; None if it is near to none."""
+    return next(iter(difflib.get_close_matches(found, sorted(valid), n=1, cutoff=0.6)), None)
 
 
 class Registry(Generic[T]):

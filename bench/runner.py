@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.bisection import AXES, Search, next_size, searches
-from bench.jobs import Job, JobKind, passes_of
+from bench.jobs import Job, JobKind, model_path, passes_of
 from bench.observations import (
     CaseResult,
     Ceiling,
@@ -312,12 +312,14 @@ class Session:
         name = f"{case.definition_hash}-{seed}{'' if fold is None else f'-{fold}'}"
         checkpoint = self._folder / "fits" / f"{name}.pt"
         checkpoint.parent.mkdir(exist_ok=True)
+        model = str(model_path(self._folder, case, seed, fold)) if self._plan.save_models else ""
+        places = {"checkpoint": str(checkpoint), "model": model}
         for _ in range(ATTEMPTS):
             mine = [one for one in self.observed if _is_of(one, case, seed, fold)]
             if not _try_again([one for one in mine if isinstance(one, Fit)]):
                 break
             known = sum(isinstance(one, Epoch) for one in mine)
-            job = self._job(JobKind.FIT, case, seed=seed, fold=fold, checkpoint=str(checkpoint), known_epochs=known)
+            job = self._job(JobKind.FIT, case, seed=seed, fold=fold, known_epochs=known, **places)
             where = f"seed {seed}" + ("" if fold is None else f", fold {fold}")
             yield from self._do([job], "training to accuracy", where)
         checkpoint.unlink(missing_ok=True)

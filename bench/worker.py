@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from bench.architectures.foreign import import_module
 from bench.compilation import require_graph
 from bench.contracts import check
-from bench.errors import ModelError
+from bench.errors import ModelError, StoreError
 from bench.jobs import Job, JobKind
 from bench.observations import Ceiling, Epoch, Observation, Pass, Pilot, Preflight, Trial
 from bench.passes import Found, compile, cost, energy, memory, split, tails
@@ -24,7 +25,9 @@ from bench.probes.evidence import Evidence
 from bench.probes.priority import raise_priority
 from bench.records import Outcome, PassKind
 from bench.sampling import Call, calibrate, collect, samples_per_trial, warm_up
+from bench.spec import Spec
 from bench.subjects import build_subject, measured, parts
+from bench.tasks import Data, legend_of
 from bench.workloads.fit import FitRun, fit
 
 Send = Callable[[dict[str, object]], None]
@@ -211,6 +214,8 @@ def _fit(job: Job, send: Send) -> Observation:
     if settings is None:
         raise ModelError(f"case '{job.case.id}': a fit needs its settings")
     task, spec, architecture, hyperparameters = parts(job)
+    encoding = architecture.encoding(hyperparameters)
+    data = task.load(spec, encoding, job.fold)
 
     def tell(news: Epoch | str) -> None:
         send({"news": news} if isinstance(news, str) else {"observation": "epoch", "document": news})
@@ -218,13 +223,29 @@ def _fit(job: Job, send: Send) -> Observation:
     finished = fit(
         FitRun(
             build=lambda: build_subject(job, seed=job.seed, inputs=False),
-            data=task.load(spec, architecture.encoding(hyperparameters), job.fold),
+            data=data,
             settings=settings,
             seed=job.seed,
             fold=job.fold,
             checkpoint=Path(job.checkpoint) if job.checkpoint else None,
             tell=tell,
             known_epochs=job.known_epochs,
+            keep=_keeper(job, data, spec, encoding, task.headline) if job.model else None,
         )
     )
     return replace(finished, wall_s=time.monotonic() - began)
+
+
+def _keeper(job: Job, data: Data, spec: Spec, encoding: str, metric: str) -> Callable[[Mapping[str, Tensor]], str]:
+    """What writes the weights of a finished fit to their place, and says what went wrong: the fit itself is not lost by it."""
+    # imported here: no child that is timed or weighed holds it
+    from bench.saved import SavedModel, write
+
+    def keep(weights: Mapping[str, Tensor]) -> str:
+        try:
+            write(Path(job.model), SavedModel.of(job, legend_of(data, spec, encoding), metric), weights)
+        except (StoreError, ValueError) as error:  # the latter of data that do not go with their spec
+            return f"its model was not kept: {error}"
+        return ""
+
+    return keep

@@ -21,7 +21,7 @@ FLOORS = [
     {"batch", "architectures", "tasks", "workloads", "contracts"},
     {"choices", "blueprints", "fairness", "matrix", "plan"},
     {"probes"},
-    {"compilation", "subjects"},
+    {"compilation", "subjects", "saved"},
     {"passes"},
     {"datasheet"},
     {"worker", "server", "executors", "runner", "selftest", "lanes", "environments", "ab"},
@@ -30,7 +30,7 @@ FLOORS = [
     {"cli", "__main__", "pytest_plugin"},
 ]
 WITH_TORCH = {"batch", "architectures", "tasks", "workloads", "contracts", "choices", "matrix", "plan", "probes"}
-WITH_TORCH |= {"blueprints", "fairness", "datasheet", "compilation", "subjects", "passes", "worker", "server"}
+WITH_TORCH |= {"blueprints", "fairness", "datasheet", "compilation", "subjects", "saved", "passes", "worker", "server"}
 WITH_TORCH |= {"executors"}
 TORCH_FREE = {"__init__"}.union(*FLOORS) - WITH_TORCH
 # parts of torch floors that commands use before, or without, any measuring

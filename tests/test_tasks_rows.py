@@ -10,6 +10,7 @@ import platformdirs
 import pytest
 import torch
 from made_pictures import TEST_ITEMS, TRAIN_ITEMS, made_data_sets, pictures
+from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
 
@@ -17,7 +18,7 @@ from bench.batch import Batch
 from bench.errors import UsageError
 from bench.options import fill
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import TASKS, Data, Task
+from bench.tasks import TASKS, Data, Reading, Task, legend_of
 from bench.tasks.data import needed
 from bench.tasks.images import DATA_SETS, DataSet
 from bench.tasks.splits import FOLDS, split_as_published, split_in_folds
@@ -244,3 +245,28 @@ def test_a_class_that_is_never_predicted_counts_nothing() -> None:
     assert score.metrics["precision_macro"] == pytest.approx(0.01)
     assert score.confusion is not None
     assert (len(score.confusion), score.confusion[9][0]) == (10, 1)
+
+
+def test_rows_of_ones_own_are_scaled_by_the_training_split_of_their_fold() -> None:
+    table, task = load_breast_cancer(), make("tabular")
+    assert isinstance(task, Reading)
+    for fold in (0, 3):
+        data, split = load("tabular", fold), split_in_folds(table.target, fold)
+        legend = legend_of(data, task.spec(None), "words")
+        given = [",".join(map(repr, row)) for row in table.data[split.test].tolist()]
+        assert torch.equal(task.read(given, legend).inputs, whole(data.test).inputs)
+
+
+@pytest.mark.parametrize("name", ["images", "pixels"])
+def test_a_picture_in_a_file_is_the_one_in_the_data_set(name: str, tmp_path: Path) -> None:
+    task = make(name, **({"permuted": True} if name == "pixels" else {}))
+    assert isinstance(task, Reading)
+    data = task.load(task.spec(None), fold=2)
+    split = split_in_folds(load_digits().target, 2)
+    given = [str(tmp_path / f"{place}.pgm") for place in split.test[:5]]
+    for path, place in zip(given, split.test, strict=False):
+        Image.fromarray((load_digits().images[place] * 255 / 16).round().astype(np.uint8)).save(path)
+    read, expected = task.read(given, legend_of(data, task.spec(None), "words")), data.test.batch(range(5))
+    assert read.inputs.shape == expected.inputs.shape
+    assert torch.allclose(read.inputs, expected.inputs, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert (read.items, read.tokens, read.real_tokens) == (expected.items, expected.tokens, expected.real_tokens)

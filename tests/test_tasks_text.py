@@ -18,7 +18,7 @@ from made_reviews import made_source, write_archive, write_folder, write_wheel
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import fill
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import TASKS, Data
+from bench.tasks import TASKS, Data, legend_of
 from bench.tasks.data.items import Texts
 from bench.tasks.imdb import Imdb
 from bench.tasks.imdb import Options as ImdbOptions
@@ -202,6 +202,34 @@ def test_words_of_the_test_split_alone_are_unknown(own_cache: Path) -> None:
     assert (arrays["validation_ids"] == 1).tolist() == [False, False, True] * 2
     assert (arrays["test_ids"] == 1).tolist() == [False, True, True] * 4
     assert len(set(arrays["train_ids"].tolist())) == 2 + 14
+
+
+def test_words_are_those_of_the_ids_and_texts_of_ones_own_are_read_as_they_were(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Imdb(ImdbOptions(vocabulary_size=40))
+    texts = [f"Common {'rare' * (number % 3)} w{number}x, don't" for number in range(40)]
+    items = Texts(texts=texts, labels=[0, 1] * 20, classes=("a", "b"))
+    for _ in range(2):  # as it is made, and as it is kept
+        monkeypatch.setattr(task, "arrays", lambda *_, pieces: prepare("made", 40, "made", lambda: items))
+        data = task.load(task.spec(4))
+        # padding, the unknown word, four common ones, and each of 28 training texts its own
+        assert (len(data.words), data.words[:4]) == (2 + 4 + 28, ("", "", "common", "don't"))
+        legend = legend_of(data, task.spec(4), "words")
+        # of each class the last fifth: 32 to 39, in their order
+        read, test = task.read(texts[32:], legend), data.test.batch(range(8))
+        assert torch.equal(read.inputs, test.inputs)
+        assert read.lengths is not None
+        assert test.lengths is not None
+        assert torch.equal(read.lengths, test.lengths)
+        assert read.targets is None
+    with pytest.raises(UsageError, match=r"found the text '<br />', expected one with a word in it"):
+        task.read(["fine", "<br />"], legend)
+
+
+def test_fingerprints_are_what_they_were_before_words_were_kept(own_cache: Path) -> None:
+    items = Texts(texts=[f"word{number}" for number in range(20)], labels=[0, 1] * 10, classes=("a", "b"))
+    assert str(prepare("made", 100, "made", lambda: items)["fingerprint"]) == "5056e4df0754"
 
 
 def test_repeats_are_dropped_before_the_split(own_cache: Path) -> None:

@@ -15,6 +15,7 @@ from made_bert import PIECES, SETTINGS, write_checkpoint, write_texts
 from bench.architectures import ARCHITECTURES
 from bench.architectures.bert import Hyperparameters
 from bench.errors import ModelError
+from bench.tasks import legend_of
 from bench.tasks.data.checkpoints import Checkpoint, open_checkpoint
 from bench.tasks.text import EncodedTexts
 from bench.tasks.text_classification import Options, TextClassification
@@ -113,6 +114,24 @@ def test_a_task_in_word_pieces_is_the_same_task(tmp_path: Path) -> None:
         assert set(row[length:]) <= {4}
     other = write_checkpoint(tmp_path / "other", pieces=[*PIECES, "films"])
     assert task.load(task.spec(4), f"wordpiece:{other}").fingerprint != pieces.fingerprint
+
+
+@pytest.mark.usefixtures("tokenizers")
+def test_texts_of_ones_own_become_the_word_pieces_of_training(tmp_path: Path) -> None:
+    folder, task = write_checkpoint(tmp_path / "weights"), texts_task(tmp_path)
+    encoding, spec = f"wordpiece:{folder}", task.spec(4)
+    data = task.load(spec, encoding)
+    assert data.words == tuple(PIECES)
+    legend = legend_of(data, spec, encoding)
+    batch = task.read(["films, good<br />films", "the"], legend)
+    assert [[PIECES[piece] for piece in row] for row in batch.inputs.tolist()] == [
+        ["[CLS]", "film", "##s", "[SEP]"],
+        ["[CLS]", "the", "[SEP]", "[PAD]"],
+    ]
+    assert batch.targets is None
+    write_checkpoint(folder, pieces=[*PIECES, "films"])
+    with pytest.raises(ModelError, match="these word pieces are not those that the model was trained with"):
+        task.read(["the"], legend)
 
 
 def test_padding_stands_behind_the_end(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import bench
-from bench.cli import ab, baseline, check, compare, data, doctor, history, listing, report, run
+from bench.cli import ab, baseline, check, compare, data, doctor, history, listing, predict, report, run
 from bench.errors import BenchError, ExitCode, SuiteError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("ab")(ab.ab)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
+app.command("predict")(predict.predict)
 app.command("doctor")(doctor.doctor)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,9 @@ def run(
     data: DataOption = None,
     import_: ImportOption = None,
     seed: SeedOption = None,
+    save_models: Annotated[
+        bool, typer.Option("--save-models", help="Keep the best weights of every finished fit, for `bench predict`.")
+    ] = False,
 ) -> None:
     """Measure a suite: speed, memory and accuracy; ends with a table and one HTML page.
 
@@ -67,6 +71,7 @@ def run(
         "--device": device,
         "--import": import_,
         "--seed": seed,
+        "--save-models": save_models or None,
     }
     use_data(data)
     expect_writable(reports, "--reports")
@@ -88,6 +93,11 @@ def run(
             overrides=overrides(set_ or [], budget),
             imports=import_ or [],
         )
+        if save_models and all(case.fit is None for case in plan.cases):
+            raise UsageError(
+                f"--save-models: suite '{plan.suite}' trains nothing here; add [accuracy] to it, or leave it out"
+            )
+        plan = replace(plan, save_models=save_models)
         bring_data(plan)
         folder = store.create(results, new_run(loaded, plan, seed or 0))
     code = _measure(folder, reports, _resume_command(folder, results, reports, data))

@@ -116,7 +116,7 @@ class PlainScreen:
         if outcome is not Outcome.OK:
             self._say(f"  {what}: {outcome.value.replace('_', ' ')}: {getattr(observation, 'reason', '')}")
         elif isinstance(observation, Fit):
-            self._say(f"  {what}, {fit_words(observation)}")
+            self._say(f"  {what}, {fit_words(observation)}" + (f"; {observation.reason}" if observation.reason else ""))
 
     def _say(self, line: str) -> None:
         self._output.print(Text(line), soft_wrap=True)

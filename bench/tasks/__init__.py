@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bench.observations import Exhibit
@@ -33,8 +34,11 @@ class Data:
 
     Attributes:
         classes: names of classes, in the order of their numbers.
-        words: what input ids stand for, in their order; empty where inputs are no words of the task's own.
+        words: what input ids stand for, an entry an id from 0 on, empty for ids of no word (padding, the unknown word); none
+            where inputs are no words.
         target_words: what target ids stand for, in their order.
+        scales: mean and standard deviation by which the values of an item were standardised, in their order; none where they
+            come as they are.
         floors: what simple rules score by the headline metric on the test split, by their names ("last value").
     """
 
@@ -45,6 +49,7 @@ class Data:
     classes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     target_words: tuple[str, ...] = ()
+    scales: tuple[tuple[float, float], ...] = ()
     floors: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -140,6 +145,83 @@ class Showing(Protocol):
 
     def exhibits(self, data: Data, predicted: Sequence[Any], expected: Sequence[Any]) -> tuple[Exhibit, ...]:
         """Examples, pictures or lines from the test split; `predicted` and `expected` as in `score`, in its order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legend:
+    """What goes in and comes out of a trained model stands for: all that is needed to ask it something without its data.
+
+    Attributes:
+        encoding: how texts become ids, as `Task.load` takes it.
+        classes, words, target_words, scales: as `Data` has them.
+    """
+
+    spec: Spec
+    encoding: str = "words"
+    classes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    target_words: tuple[str, ...] = ()
+    scales: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        if self.classes and spec.classes is not None and len(self.classes) != spec.classes:
+            raise ValueError(f"found {len(self.classes)} names of classes, expected {spec.classes}")
+        if self.encoding == "words" and spec.vocabulary_size is not None and len(self.words) > spec.vocabulary_size:
+            raise ValueError(f"found {len(self.words)} words, expected at most {spec.vocabulary_size}")
+
+
+def legend_of(data: Data, spec: Spec, encoding: str) -> Legend:
+    """What stands in data that were loaded with a spec in an encoding."""
+    return Legend(
+        spec=spec,
+        encoding=encoding,
+        classes=data.classes,
+        words=data.words,
+        target_words=data.target_words,
+        scales=data.scales,
+    )
+
+
+class Form(StrEnum):
+    """What a person gives to have it judged."""
+
+    TEXT = "a text"
+    PICTURE = "a picture"
+    NUMBERS = "numbers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a model says to one input.
+
+    Attributes:
+        said: a class, a written text, a tag for each word, or values.
+        probabilities: by class, in the order of classes; empty where the answer is no class.
+    """
+
+    said: str | tuple[str, ...] | tuple[float, ...]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A task whose trained models answer to what a person gives them; needs nothing of its data, only the legend."""
+
+    @property
+    def form(self) -> Form:
+        """What is given: texts, file names of pictures, or numbers with commas between them."""
+
+    def read(self, given: Sequence[str], legend: Legend) -> Batch:
+        """Inputs as a batch on the CPU without targets, prepared as in training.
+
+        Raises:
+            UsageError: one of them is not what is expected; the sentence shows it.
+            ModelError, DataError: the pretrained weights whose word pieces are needed are not here, or others.
+        """
+
+    def answers(self, model: nn.Module, batch: Batch, legend: Legend) -> list[Answer]:
+        """One answer an input, in their order; the caller has set `eval()` and inference mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

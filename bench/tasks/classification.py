@@ -19,7 +19,7 @@ from bench.codec import digest
 from bench.errors import UsageError
 from bench.quantity import METRICS
 from bench.spec import Spec
-from bench.tasks import Data, Evaluation, Score
+from bench.tasks import Answer, Data, Evaluation, Legend, Score
 from bench.tasks.splits import SPLITS, Split
 
 
@@ -48,6 +48,17 @@ class Classification(ABC):
             predicted=outputs.argmax(dim=1).tolist(),
             expected=targets.tolist(),
         )
+
+    def answers(self, model: nn.Module, batch: Batch, legend: Legend) -> list[Answer]:
+        """The likeliest class of every item, with the probability of each."""
+        probabilities_BC = forward(model, batch, legend.spec).float().softmax(dim=1)
+        return [
+            Answer(
+                said=legend.classes[max(range(len(row)), key=row.__getitem__)],
+                probabilities=dict(zip(legend.classes, row, strict=True)),
+            )
+            for row in probabilities_BC.tolist()
+        ]
 
     def score(self, predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
         """Accuracy, macro averages over all classes (a class never predicted counts 0), and the confusion matrix."""
@@ -124,8 +135,9 @@ def rows_data(
     classes: tuple[str, ...],
     *,
     whole: int = 1,
+    scales: tuple[tuple[float, float], ...] = (),
 ) -> Data:
-    """The three splits of an array, divided by `whole`, with a fingerprint over all of their bytes."""
+    """The three splits of an array, divided by `whole`, with a fingerprint over all of their bytes; `scales` as in `Data`."""
     contents = hashlib.sha256()
     parts: dict[str, Any] = {}
     for name in SPLITS:
@@ -134,4 +146,4 @@ def rows_data(
         values /= whole
         contents.update(f"{name} {values.shape}\0".encode() + values.tobytes() + targets.tobytes())
         parts[name] = Rows(inputs=torch.from_numpy(values), labels=torch.from_numpy(targets))
-    return Data(**parts, fingerprint=digest(contents.hexdigest()), classes=classes)
+    return Data(**parts, fingerprint=digest(contents.hexdigest()), classes=classes, scales=scales)

@@ -6,17 +6,19 @@ items alone would leave accuracy near 90 % open by two points. `mnist` and `fash
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bench.batch import Batch
 from bench.options import option
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data, task
+from bench.tasks import Data, Form, Legend, task
 from bench.tasks.classification import Classification, random_targets, refuse_fold, refuse_length, rows_data
+from bench.tasks.data.picture_file import read_picture
 from bench.tasks.data.pictures import Pictures, read_digits, read_fashion_mnist, read_mnist, read_mnist_5k
 from bench.tasks.data.providers import fetch
 from bench.tasks.data.sources import DIGITS, FASHION_MNIST, MNIST, MNIST_5K, Source
@@ -73,6 +75,7 @@ class Images(Classification):
     name = "images"
     length_axis = LengthAxis.NONE
     class_count = 10
+    form = Form.PICTURE
 
     def __init__(self, options: Options) -> None:
         self.data_set = DATA_SETS[options.dataset]
@@ -113,3 +116,13 @@ class Images(Classification):
         labels, test_items = found.labels, found.test_items
         split = split_as_published(labels, test_items) if test_items else split_in_folds(labels, fold or 0)
         return rows_data(found.pixels[:, None], labels, split, found.classes, whole=found.brightest)
+
+    def read(self, given: Sequence[str], legend: Legend) -> Batch:  # noqa: ARG002 - options say how large they are
+        """Pictures from files, in grey and in the size of those that were trained on.
+
+        Raises:
+            UsageError: a file is no picture, or cannot be read.
+        """
+        _, height, width = self.shape
+        pixels = np.stack([read_picture(Path(name), height, width) for name in given])
+        return Batch(inputs=torch.from_numpy(pixels[:, None]), items=len(given))

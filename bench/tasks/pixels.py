@@ -19,7 +19,7 @@ from bench.codec import digest
 from bench.errors import UsageError
 from bench.options import option
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data, Examples, task
+from bench.tasks import Data, Examples, Form, Legend, task
 from bench.tasks.classification import Classification, random_targets
 from bench.tasks.images import Images
 from bench.tasks.images import Options as ImagesOptions
@@ -45,6 +45,7 @@ class Pixels(Classification):
     name = "pixels"
     length_axis = LengthAxis.FIXED
     class_count = Images.class_count
+    form = Form.PICTURE
 
     def __init__(self, options: Options) -> None:
         self.images = Images(options)
@@ -93,6 +94,14 @@ class Pixels(Classification):
         fingerprint = digest([pictures.fingerprint, self.order.tolist()])
         return Data(**parts, fingerprint=fingerprint, classes=pictures.classes)
 
+    def read(self, given: Sequence[str], legend: Legend) -> Batch:
+        """Pictures from files as `images` reads them, a pixel at a time.
+
+        Raises:
+            UsageError: a file is no picture, or cannot be read.
+        """
+        return _in_order(self.images.read(given, legend), self.order)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelRows:
@@ -107,14 +116,18 @@ class PixelRows:
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The pictures at these places, all of them full rows."""
-        found = self.pictures.batch(indices)
-        return _full(replace(found, inputs=found.inputs.flatten(1)[:, self.order, None]))
+        return _in_order(self.pictures.batch(indices), self.order)
 
 
 def pixel_order(length: int, *, permuted: bool) -> Tensor:
     """(L,) places of pixels in the order in which they are read."""
     # RandomState: its streams are frozen for ever, those of numpy's newer generators are not
     return torch.from_numpy(np.random.RandomState(0).permutation(length) if permuted else np.arange(length))
+
+
+def _in_order(pictures: Batch, order: Tensor) -> Batch:
+    """A batch of pictures as a batch of sequences."""
+    return _full(replace(pictures, inputs=pictures.inputs.flatten(1)[:, order, None]))
 
 
 def _full(batch: Batch) -> Batch:

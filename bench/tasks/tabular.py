@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from bench.batch import Batch
+from bench.errors import UsageError
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data, task
+from bench.tasks import Data, Form, Legend, task
 from bench.tasks.classification import Classification, random_targets, refuse_length, rows_data
 from bench.tasks.data.items import read_breast_cancer
 from bench.tasks.data.providers import fetch
@@ -37,6 +41,7 @@ class Tabular(Classification):
     folds = FOLDS
     class_count = 2
     chance = 357 / 569  # benign
+    form = Form.NUMBERS
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -64,5 +69,43 @@ class Tabular(Classification):
         table = read_breast_cancer(fetch(BREAST_CANCER).path)
         split = split_in_folds(table.labels, fold or 0)
         train = table.values[split.train]
-        standardised = (table.values - train.mean(axis=0)) / train.std(axis=0)
-        return rows_data(standardised, table.labels, split, table.classes)
+        means, deviations = train.mean(axis=0), train.std(axis=0)
+        return rows_data(
+            (table.values - means) / deviations,
+            table.labels,
+            split,
+            table.classes,
+            scales=tuple(zip(means.tolist(), deviations.tolist(), strict=True)),
+        )
+
+    def read(self, given: Sequence[str], legend: Legend) -> Batch:
+        """Rows of measurements with commas between them, standardised as the training split was.
+
+        Raises:
+            UsageError: a row is not thirty numbers.
+        """
+        rows = np.array([numbers(row, _SIZE) for row in given])
+        means, deviations = np.array(legend.scales).T
+        return Batch(inputs=torch.from_numpy(((rows - means) / deviations).astype(np.float32)), items=len(given))
+
+
+def numbers(row: str, count: int) -> list[float]:
+    """The numbers of a row, with commas between them.
+
+    Raises:
+        UsageError: one is none, or there are more or fewer of them.
+    """
+    shown = row if len(row) <= 40 else f"{row[:40]}…"
+    cells = row.split(",")
+    if len(cells) != count:
+        raise UsageError(f"'{shown}': found {len(cells)} values, expected {count} numbers with commas between them")
+    found = []
+    for cell in cells:
+        try:
+            value = float(cell)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise UsageError(f"'{shown}': found '{cell.strip()}', expected a number")
+        found.append(value)
+    return found

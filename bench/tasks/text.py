@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from torch import Tensor
 
 from bench.batch import Batch
 from bench.codec import digest
-from bench.errors import UsageError
+from bench.errors import ModelError, UsageError
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data
+from bench.tasks import Data, Form, Legend
 from bench.tasks.classification import Classification, random_targets, refuse_fold
 from bench.tasks.data.cache import Arrays, prepared
 from bench.tasks.data.items import Texts
@@ -28,6 +28,8 @@ from bench.tasks.words import FIRST_WORD_ID, PADDING_ID, WORDS_VERSION, build_vo
 VOCABULARY_SIZE = 20_000
 # Raised whenever the same texts would be split otherwise.
 SPLIT_VERSION = 1
+# Raised whenever more or other arrays are kept of the same ids; part of cache keys alone, never of fingerprints.
+ARRAYS_VERSION = 2
 
 
 class TextTask(Classification):
@@ -37,6 +39,7 @@ class TextTask(Classification):
     vocabulary_size: int
     length_axis = LengthAxis.FREE
     folds = 0
+    form = Form.TEXT
 
     @abstractmethod
     def arrays(self, *names: str, pieces: WordPieces | None = None) -> Arrays:
@@ -92,17 +95,39 @@ class TextTask(Classification):
             )
         arrays = self.arrays(pieces=pieces)
         parts: dict[str, Any] = {
-            name: EncodedTexts(
-                ids=arrays[f"{name}_ids"],
-                offsets=arrays[f"{name}_offsets"],
-                labels=arrays[f"{name}_labels"],
-                length=spec.sequence_length or 1,
-                padding_id=PADDING_ID if pieces is None else pieces.padding_id,
-                end_id=None if pieces is None else pieces.end_id,
-            )
+            name: _texts(arrays[f"{name}_ids"], arrays[f"{name}_offsets"], arrays[f"{name}_labels"], spec, pieces)
             for name in SPLITS
         }
-        return Data(**parts, fingerprint=str(arrays["fingerprint"]), classes=tuple(map(str, arrays["classes"])))
+        return Data(
+            **parts,
+            fingerprint=str(arrays["fingerprint"]),
+            classes=tuple(map(str, arrays["classes"])),
+            words=tuple(bytes(arrays["words"]).decode().split("\n")),
+        )
+
+    def read(self, given: Sequence[str], legend: Legend) -> Batch:
+        """Texts as ids of the words, or word pieces, that were trained on; what is too long is cut, as in training.
+
+        Raises:
+            UsageError: a text holds no word.
+            ModelError: the pretrained weights whose word pieces are needed are not here, or have others by now.
+        """
+        for text in given:
+            if not tokenise(text):
+                raise UsageError(f"found the text {text[:40]!r}, expected one with a word in it")
+        pieces = named_word_pieces(legend.encoding)
+        if pieces is None:
+            vocabulary = {word: place for place, word in enumerate(legend.words) if word}
+            ids, offsets = encode(map(tokenise, given), vocabulary)
+        elif tuple(pieces.vocabulary) != legend.words:
+            raise ModelError(
+                f"'{legend.encoding}': these word pieces are not those that the model was trained with; "
+                "put the weights back that it started from"
+            )
+        else:
+            ids, offsets = pieces.encode(given)
+        unlabelled = np.zeros(len(given), dtype=np.int64)
+        return replace(_texts(ids, offsets, unlabelled, legend.spec, pieces).batch(range(len(given))), targets=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +169,20 @@ class EncodedTexts:
         )
 
 
+def _texts(
+    ids: NDArray[Any], offsets: NDArray[Any], labels: NDArray[Any], spec: Spec, pieces: WordPieces | None
+) -> EncodedTexts:
+    """Texts cut to a spec's length, in words or in word pieces."""
+    return EncodedTexts(
+        ids=ids,
+        offsets=offsets,
+        labels=labels,
+        length=spec.sequence_length or 1,
+        padding_id=PADDING_ID if pieces is None else pieces.padding_id,
+        end_id=None if pieces is None else pieces.end_id,
+    )
+
+
 def random_words(vocabulary_size: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Int64 ids from 2 on, never padding or the unknown word, log-uniform over ranks.
 
@@ -170,7 +209,7 @@ def prepare(
     arrays that are needed, all if none is named.
     """
     encoding: list[object] = [vocabulary_size, WORDS_VERSION] if pieces is None else pieces.identity
-    made_of = [identity, *encoding, SPLIT_VERSION]
+    made_of = [identity, *encoding, SPLIT_VERSION, ARRAYS_VERSION]
     return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, where, pieces), names)
 
 
@@ -187,7 +226,10 @@ def _prepare(found: Texts, vocabulary_size: int, where: str, pieces: WordPieces 
         "classes": np.array(items.classes),
         "fingerprint": np.array(_fingerprint(items, split, encoding)),
     }
-    for name, (ids, offsets) in _encoded(items.texts, split, vocabulary_size, pieces).items():
+    words, encoded = _encoded(items.texts, split, vocabulary_size, pieces)
+    # as text: an array of words would give each the room of the longest
+    arrays["words"] = np.frombuffer("\n".join(words).encode(), dtype=np.uint8)
+    for name, (ids, offsets) in encoded.items():
         labels = np.array([items.labels[place] for place in getattr(split, name)], dtype=np.int64)
         arrays |= {f"{name}_ids": ids, f"{name}_offsets": offsets, f"{name}_labels": labels}
     return arrays
@@ -195,13 +237,15 @@ def _prepare(found: Texts, vocabulary_size: int, where: str, pieces: WordPieces 
 
 def _encoded(
     texts: Sequence[str], split: Split, vocabulary_size: int, pieces: WordPieces | None
-) -> dict[str, tuple[NDArray[np.int32], NDArray[np.int64]]]:
-    """Ids and offsets of each split."""
+) -> tuple[list[str], dict[str, tuple[NDArray[np.int32], NDArray[np.int64]]]]:
+    """What ids stand for, by their order; ids and offsets of each split."""
     if pieces is not None:
-        return {name: pieces.encode(texts[place] for place in getattr(split, name)) for name in SPLITS}
+        encoded = {name: pieces.encode(texts[place] for place in getattr(split, name)) for name in SPLITS}
+        return list(pieces.vocabulary), encoded
     tokens = [tokenise(text) for text in texts]
     vocabulary = build_vocabulary((tokens[place] for place in split.train), vocabulary_size)
-    return {name: encode((tokens[place] for place in getattr(split, name)), vocabulary) for name in SPLITS}
+    encoded = {name: encode((tokens[place] for place in getattr(split, name)), vocabulary) for name in SPLITS}
+    return [""] * FIRST_WORD_ID + list(vocabulary), encoded
 
 
 def _fingerprint(items: Texts, split: Split, encoding: Sequence[object]) -> str:

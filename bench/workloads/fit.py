@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class FitRun:
     Attributes:
         tell: takes each finished epoch, and every few seconds a line on the one in work.
         known_epochs: finished epochs that were told before the interruption.
+        keep: takes the weights of the best epoch of a fit that ended well; says what was amiss with keeping them, or nothing.
     """
 
     build: Callable[[], Subject]
@@ -63,6 +64,7 @@ class FitRun:
     checkpoint: Path | None
     tell: Callable[[Epoch | str], None]
     known_epochs: int = 0
+    keep: Callable[[Mapping[str, Tensor]], str] | None = None
 
 
 def fit(run: FitRun) -> Fit:
@@ -200,10 +202,11 @@ def _report(run: FitRun, state: State) -> Fit:
     if unknown := [name for name, value in metrics.items() if not math.isfinite(value)]:
         reason = f"not finite on the test split: {', '.join(unknown)}"
         return Fit(case_id=subject.case.id, outcome=Outcome.DIVERGED, reason=reason, **common)  # type: ignore[arg-type]
+    unkept = run.keep(state.best_weights) if run.keep is not None else ""
     return Fit(
         case_id=subject.case.id,
         outcome=Outcome.OK,
-        reason="; ".join(state.diverged),
+        reason="; ".join([*state.diverged, *([unkept] if unkept else [])]),
         metrics=metrics,
         correct=score.correct,
         total=score.total,
