@@ -18,7 +18,7 @@ from bench.options import fill
 from bench.plan import resolve
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
 from bench.suite import load
-from bench.tasks import TASKS, Data, Showing
+from bench.tasks import TASKS, Data, Showing, legend_of
 from bench.tasks.data.series import Series
 from bench.tasks.data.sources import TRAFFIC
 from bench.tasks.forecast import WEEK, Forecast, Options
@@ -382,3 +382,23 @@ def test_the_real_series(real: Forecast) -> None:
     floor = many.load(many.spec(168)).floors
     assert floor == pytest.approx({"last value": 2162.4, "one period ago": 261.5, "training mean": 1698.3}, abs=0.1)
     assert TRAFFIC.licence.startswith("CC BY 4.0")
+
+
+# ── a window of one's own ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_given_window_is_read_as_in_training_and_answered_in_the_series_own_unit(tmp_path: Path) -> None:
+    task = own(tmp_path, wave(), horizon=2, period=5)
+    spec = task.spec(6)
+    data = task.load(spec)
+    legend = legend_of(data, spec, "words")
+    first = cast(Windows, data.test).starts[0]
+    row = ",".join(str(value) for value in wave()[first - 6 : first])
+    batch = task.read([row, row], legend)
+    torch.testing.assert_close(batch.inputs[1], data.test.batch([0]).inputs[0])
+    assert batch.targets is None
+    said = task.answers(Says(0.0, 2), batch, legend)
+    # nothing above the mean of training, twice
+    assert said[0].said == pytest.approx((task.history.mean, task.history.mean))
+    with pytest.raises(UsageError, match="found 1 values, expected 6 numbers with commas between them"):
+        task.read(["3"], legend)

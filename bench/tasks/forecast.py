@@ -8,7 +8,7 @@ training part (Hyndman & Koehler 2006): below 1 is better than that rule was the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -24,11 +24,12 @@ from bench.observations import Exhibit, Line
 from bench.options import option
 from bench.quantity import METRICS
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
-from bench.tasks import Data, Evaluation, Score, task
+from bench.tasks import Answer, Data, Evaluation, Form, Legend, Score, task
 from bench.tasks.classification import refuse_fold
 from bench.tasks.data.providers import fetch
 from bench.tasks.data.series import read_series, read_traffic
 from bench.tasks.data.sources import TRAFFIC
+from bench.tasks.given import numbers
 from bench.tasks.splits import Indices
 from bench.tasks.windows import History, Windows, cut, fingerprint, floors, full_batch, read_history
 
@@ -69,6 +70,7 @@ class Forecast:
     folds = 0
     headline = "mae"
     metrics = (METRICS["mae"], METRICS["mse"], METRICS["mase"])
+    form = Form.NUMBERS
     chance = None  # its floors say what simple rules score
 
     def __init__(self, options: Options) -> None:
@@ -133,8 +135,28 @@ class Forecast:
             validation=parts["validation"],
             test=test,
             fingerprint=fingerprint(history, length, horizon),
+            scales=((history.mean, history.spread),),
             floors={name: float(np.abs(said - truth).mean()) for name, said in rules.items()},
         )
+
+    def read(self, given: Sequence[str], legend: Legend) -> Batch:
+        """Windows of values with commas between them, the newest last, each as long as those that were trained on.
+
+        Raises:
+            UsageError: a window is not as many numbers.
+        """
+        length = legend.spec.sequence_length or 1
+        ((mean, spread),) = legend.scales
+        scaled = (np.array([numbers(row, length) for row in given]) - mean) / spread
+        return replace(
+            full_batch(torch.from_numpy(scaled.astype(np.float32))[..., None], torch.zeros(len(given), 0)), targets=None
+        )
+
+    def answers(self, model: nn.Module, batch: Batch, legend: Legend) -> list[Answer]:
+        """The values that come next, in the series' own unit."""
+        ((mean, spread),) = legend.scales
+        values = forward(model, batch, legend.spec).double() * spread + mean
+        return [Answer(said=tuple(row)) for row in values.tolist()]
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean absolute error of scaled values, a scalar, from (B, H) values, computed in fp32."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 
 from bench.batch import Batch
-from bench.errors import UsageError
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
 from bench.tasks import Data, Form, Legend, task
 from bench.tasks.classification import Classification, random_targets, refuse_length, rows_data
 from bench.tasks.data.items import read_breast_cancer
 from bench.tasks.data.providers import fetch
 from bench.tasks.data.sources import BREAST_CANCER
+from bench.tasks.given import numbers
 from bench.tasks.splits import FOLDS, split_in_folds
 
 _SIZE = 30
@@ -87,25 +86,3 @@ class Tabular(Classification):
         rows = np.array([numbers(row, _SIZE) for row in given])
         means, deviations = np.array(legend.scales).T
         return Batch(inputs=torch.from_numpy(((rows - means) / deviations).astype(np.float32)), items=len(given))
-
-
-def numbers(row: str, count: int) -> list[float]:
-    """The numbers of a row, with commas between them.
-
-    Raises:
-        UsageError: one is none, or there are more or fewer of them.
-    """
-    shown = row if len(row) <= 40 else f"{row[:40]}…"
-    cells = row.split(",")
-    if len(cells) != count:
-        raise UsageError(f"'{shown}': found {len(cells)} values, expected {count} numbers with commas between them")
-    found = []
-    for cell in cells:
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise UsageError(f"'{shown}': found '{cell.strip()}', expected a number")
-        found.append(value)
-    return found
