@@ -18,7 +18,8 @@ class Batch:
         inputs: (B, L) int64 (or (B, L, F), F ids a position), (B, L, D), (B, D) or (B, C, H, W) float.
         lengths: (B,) int64 on the CPU; None where items have no length, or where every row is full.
         targets: (B,) classes, (B, L) step classes, (B, T) target tokens, (B, D) values or images; None where nothing is asked.
-            Target tokens end with `END_ID` and are padded with 0 on the right; nothing stands before them.
+            Padded steps have the class `PADDED_CLASS`. Target tokens end with `END_ID` and are padded with 0 on the right;
+            nothing stands before them.
         items: number of items, B.
         tokens: positions computed, padding included (B * L); None where items have no length.
         real_tokens: positions without padding; None where items have no length.

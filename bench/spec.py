@@ -8,6 +8,8 @@ from enum import StrEnum
 # what every target vocabulary begins with; 0 pads
 TARGET_PADDING_ID, TARGET_UNKNOWN_ID, START_ID, END_ID = range(4)
 FIRST_TARGET_ID = 4
+# the class of padding where each step has one: torch's cross-entropy leaves it out
+PADDED_CLASS = -100
 
 
 class InputKind(StrEnum):

@@ -18,7 +18,7 @@ from bench.jobs import Job
 from bench.lengths import deal
 from bench.options import fill
 from bench.records import Case, LengthDistribution
-from bench.spec import InputKind, Spec
+from bench.spec import PADDED_CLASS, InputKind, OutputKind, Spec
 from bench.tasks import TASKS, Task
 from bench.workloads import WORKLOADS, Measured, Subject
 
@@ -101,8 +101,16 @@ def _padded(task: Task, spec: Spec, lengths: Sequence[int], seed: int) -> Batch:
         inputs = full.inputs.masked_fill(mask, spec.padding_id)
     else:
         inputs = full.inputs.masked_fill(padding_BL[:, :, None], 0.0)
+    targets = full.targets
+    if targets is not None and spec.outputs is OutputKind.STEP_CLASSES:
+        targets = targets.masked_fill(padding_BL, PADDED_CLASS)
     return replace(
-        full, inputs=inputs, lengths=lengths_B, tokens=padding_BL.numel(), real_tokens=int(lengths_B.sum().item())
+        full,
+        inputs=inputs,
+        lengths=lengths_B,
+        targets=targets,
+        tokens=padding_BL.numel(),
+        real_tokens=int(lengths_B.sum().item()),
     )
 
 

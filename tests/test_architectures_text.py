@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +307,23 @@ def test_sinusoidal_positions_are_constant_and_not_saved() -> None:
 def test_heads_must_share_out_the_embedding() -> None:
     with pytest.raises(ModelError, match="embedding_dim 10 is not a multiple of num_heads 4"):
         build("transformer", embedding_dim=10)
+
+
+@torch.no_grad()
+def test_textcnn_tags_a_word_by_the_windows_around_it() -> None:
+    architecture = lookup("textcnn", Path())
+    torch.manual_seed(0)
+    settings = architecture.hyperparameters(embedding_dim=6, num_filters=4, kernel_sizes=(1, 2, 5))
+    model: Any = architecture.build(replace(SPEC, outputs=OutputKind.STEP_CLASSES), settings).eval()
+    inputs = random_inputs(2, 7)
+    said = model(inputs)
+    for row, place in itertools.product(range(2), range(7)):
+        features = []
+        for kernel, convolution in zip((1, 2, 5), model.convolutions, strict=True):
+            first = place - (kernel - 1) // 2
+            window_KD = torch.zeros(kernel, 6)
+            for at in range(max(first, 0), min(first + kernel, 7)):
+                window_KD[at - first] = model.embedding.table.weight[inputs[row, at]]
+            features.append((convolution.weight * window_KD.T).sum((1, 2)) + convolution.bias)
+        expected = model.classifier(torch.cat(features).relu())
+        torch.testing.assert_close(said[row, place], expected)

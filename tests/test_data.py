@@ -24,7 +24,7 @@ from made_pictures import write_folder as write_idx_folder
 from made_reviews import ARCHIVE, WHEEL, made_source, sentences_source, write_archive, write_folder, write_wheel
 
 from bench.errors import DataError
-from bench.tasks.data import fetch, needed, sources, status, verify
+from bench.tasks.data import fetch, needed, needed_by, sources, status, verify
 from bench.tasks.data.cache import data_folder, prepared, shown
 from bench.tasks.data.items import read_reviews, read_sentences
 from bench.tasks.data.sources import IMDB, MNIST, ROTTEN_TOMATOES, TRAFFIC, Bundled, Source
@@ -38,6 +38,7 @@ SIZES = {
     "mnist-5k": 1_355_323,
     "mnist": 11_496_804,
     "fashion-mnist": 30_878_645,
+    "porttinari": 22_764_640,
 }
 
 
@@ -333,7 +334,7 @@ def test_a_task_with_several_data_sets_takes_the_first_unless_told_otherwise() -
 def test_tasks_of_the_users_own_data_need_no_source() -> None:
     assert needed("text-classification") is None
     assert needed("forecast") is TRAFFIC
-    assert needed("forecast", None, "mine.csv") is None
+    assert needed_by("forecast", {"file": "mine.csv"}) is None
 
 
 def test_prepared_arrays_are_made_once_and_again_when_damaged(empty_cache: Path) -> None:

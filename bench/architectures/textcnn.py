@@ -30,6 +30,9 @@ class TextCNN(nn.Module):
 
     A text of n words has the windows that begin at its first max(1, n - K + 1) words; a text shorter than a window is
     filled up with zero vectors. Padding beyond that is never looked at.
+
+    Where each step has a class, (B, L, C): of each size the window around a word, with zero vectors beyond both ends of the
+    text, and no maximum. A window of an even size has one word more to its right.
     """
 
     def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
@@ -39,6 +42,7 @@ class TextCNN(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv1d(size, filters, kernel) for kernel in hyperparameters.kernel_sizes)
         self.kernel_sizes = hyperparameters.kernel_sizes
         self.dropout = nn.Dropout(hyperparameters.dropout)
+        self.each_step = spec.outputs is OutputKind.STEP_CLASSES
         self.classifier = nn.Linear(filters * len(self.kernel_sizes), answer_size(spec))
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -47,6 +51,8 @@ class TextCNN(nn.Module):
         if lengths is not None:
             x_BLD = x_BLD * real_mask(lengths, inputs.shape[1], inputs.device)[:, :, None]
         x_BDL = x_BLD.transpose(1, 2)
+        if self.each_step:
+            return self._around(x_BDL)
         missing = max(self.kernel_sizes) - inputs.shape[1]
         if missing > 0:
             x_BDL = functional.pad(x_BDL, (0, missing))
@@ -62,12 +68,33 @@ class TextCNN(nn.Module):
             features.append(windows_BFL.amax(dim=2).relu())
         return cast(Tensor, self.classifier(self.dropout(torch.cat(features, dim=1))))
 
+    def _around(self, x_BDL: Tensor) -> Tensor:
+        """Logits (B, L, C) from the windows around each position."""
+        features = [
+            convolution(functional.pad(x_BDL, ((kernel - 1) // 2, kernel // 2))).relu()
+            for kernel, convolution in zip(self.kernel_sizes, self.convolutions, strict=True)
+        ]
+        return cast(Tensor, self.classifier(self.dropout(torch.cat(features, dim=1).transpose(1, 2))))
+
+    def _newest(self, x_BDK: Tensor) -> Tensor:
+        """Logits (B, C) from the windows around the last position, after which there is nothing yet."""
+        features = []
+        for kernel, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
+            after = kernel // 2
+            near_BDK = x_BDK[:, :, after - kernel :]
+            window_BDK = functional.pad(near_BDK, (kernel - after - near_BDK.shape[2], after))
+            features.append(convolution(window_BDK)[:, :, 0].relu())
+        return cast(Tensor, self.classifier(self.dropout(torch.cat(features, dim=1))))
+
     def init_state(self, prefix: Tensor) -> State:
         """The last K - 1 embeddings, (B, D, at most K - 1) for the largest window K, and the maxima so far, each (B, F).
 
-        Windows that have not been full yet have a maximum of minus infinity.
+        Windows that have not been full yet have a maximum of minus infinity. Where each step has a class there are no maxima,
+        and of the embeddings half as many.
         """
         x_BDL = self.embedding(prefix).transpose(1, 2)
+        if self.each_step:
+            return (self._kept(x_BDL).clone(),)
         maxima = []
         for kernel, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
             if x_BDL.shape[2] >= kernel:
@@ -79,6 +106,8 @@ class TextCNN(nn.Module):
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits after one more token (B,) or vector (B, D): one window of each size."""
         x_BDK = torch.cat([state[0], self.embedding(inputs)[:, :, None]], dim=2)
+        if self.each_step:
+            return self._newest(x_BDK), (self._kept(x_BDK),)
         features, maxima = [], []
         for kernel, convolution, before_BF in zip(self.kernel_sizes, self.convolutions, state[1:], strict=True):
             missing = kernel - x_BDK.shape[2]
@@ -93,7 +122,9 @@ class TextCNN(nn.Module):
 
     def _kept(self, x_BDL: Tensor) -> Tensor:
         """What the largest window still needs of the embeddings so far."""
-        return x_BDL[:, :, max(0, x_BDL.shape[2] - max(self.kernel_sizes) + 1) :]
+        reach = max(self.kernel_sizes) - 1
+        needed = reach // 2 if self.each_step else reach
+        return x_BDL[:, :, max(0, x_BDL.shape[2] - needed) :]
 
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
@@ -106,10 +137,10 @@ def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
 
 @architecture(
     "textcnn",
-    summary="parallel n-gram convolutions and their maximum over time",
-    source="Kim 2014, Convolutional Neural Networks for Sentence Classification",
+    summary="parallel n-gram convolutions and their maximum over time; for tags the windows around each word",
+    source="Kim 2014, Convolutional Neural Networks for Sentence Classification; windows for tags: Collobert et al. 2011",
     inputs=[InputKind.TOKENS, InputKind.VECTORS],
-    outputs=[OutputKind.CLASSES, OutputKind.VALUE],
+    outputs=[OutputKind.CLASSES, OutputKind.STEP_CLASSES, OutputKind.VALUE],
     hyperparameters=Hyperparameters,
     width="num_filters",
     parameter_count=parameter_count,

@@ -16,11 +16,11 @@ def bring_data(plan: Plan) -> None:
         DataError: nobody could bring it.
     """
     from bench.records import LengthDistribution
-    from bench.tasks.data import needed
+    from bench.tasks.data import needed, needed_by
 
     cases = [case for case in plan.cases if not case.skip]
     read = [case for case in cases if case.fit is not None or case.length_distribution is LengthDistribution.DATA]
-    sources = [needed(case.task, *map(case.task_options.get, ("dataset", "file"))) for case in read]
+    sources = [needed_by(case.task, case.task_options) for case in read]
     for source in dict.fromkeys([*sources, *map(needed, plan.pretrained)]):
         if source is not None:
             fetch(source)

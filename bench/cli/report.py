@@ -79,13 +79,11 @@ def _made(runs: Runs, format: ReportFormat) -> bytes:
 def html(runs: Runs) -> bytes:
     """The HTML page of some runs, with chance levels and the origin of data and of pretrained weights."""
     from bench.report import render
-    from bench.tasks.data import needed
+    from bench.tasks.data import needed, needed_by
 
     fits = {case.task_key: (case, run) for run, _ in runs for case in run.plan.cases if case.fit is not None}
     chances = {key: chance for key, (case, run) in fits.items() if (chance := _chance(case, run)) is not None}
-    found = {
-        key: needed(case.task, *map(case.task_options.get, ("dataset", "file"))) for key, (case, _) in fits.items()
-    }
+    found = {key: needed_by(case.task, case.task_options) for key, (case, _) in fits.items()}
     found |= {weights: needed(weights) for run, _ in runs for weights in run.plan.pretrained}
     sources = [
         (key, f"{source.summary}. {_unlinked(source.origin)}. Licence: {source.licence}")

@@ -39,8 +39,9 @@ def gradient_ratio(model: nn.Module, task: Task, spec: Spec) -> float:
         loss = task.loss(forward(twin, batch, spec), batch)
         if not steps:
             raise NotMeasuredError("no nn.Embedding reads the tokens of this model, so that steps have no gradient")
-        (found_BLD,) = torch.autograd.grad(loss, steps, materialize_grads=True)
-    norm_L = torch.linalg.vector_norm(found_BLD, dim=(0, 2))
+        (found,) = torch.autograd.grad(loss, steps, materialize_grads=True)
+    # (B, L, D), or (B, L, F, D) where a position has several ids
+    norm_L = torch.linalg.vector_norm(found.flatten(2), dim=(0, 2))
     if not norm_L[-1]:
         raise NotMeasuredError(
             "no gradient comes to the last step of this model, which the first could be held against"

@@ -55,7 +55,10 @@ class Data:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a model did on one batch: the loss summed over items, and predictions beside the truth, one entry an item."""
+    """What a model did on one batch: the loss summed over items, and predictions beside the truth, one entry an item.
+
+    A loss of steps may be summed over real ones; `items` is then their number.
+    """
 
     loss_sum: float
     items: int
@@ -246,6 +249,7 @@ TASKS: Registry[TaskKind] = Registry(
         "imdb": "bench.tasks.imdb",
         "rotten-tomatoes": "bench.tasks.rotten_tomatoes",
         "text-classification": "bench.tasks.text_classification",
+        "pos": "bench.tasks.pos",
         "images": "bench.tasks.images",
         "pixels": "bench.tasks.pixels",
         "tabular": "bench.tasks.tabular",

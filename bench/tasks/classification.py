@@ -111,6 +111,16 @@ def refuse_fold(task: str, fold: int | None) -> None:
         raise UsageError(f"task '{task}': found fold {fold}, expected none; it has one fixed split")
 
 
+def refuse_encoding(task: str, encoding: str) -> None:
+    """Say that a task has one way to turn items into ids, where another is asked for.
+
+    Raises:
+        UsageError: one is.
+    """
+    if encoding != "words":
+        raise UsageError(f"task '{task}': encoding '{encoding}' is unknown, expected 'words'")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Items that are rows of an array: (N, ...) float32 inputs, (N,) int64 labels."""

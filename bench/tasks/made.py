@@ -21,7 +21,7 @@ from bench.errors import UsageError
 from bench.options import option
 from bench.spec import LengthAxis, Spec
 from bench.tasks import Data
-from bench.tasks.classification import refuse_fold
+from bench.tasks.classification import refuse_encoding, refuse_fold
 from bench.tasks.splits import SPLITS
 
 Numbers = NDArray[Any]
@@ -118,8 +118,7 @@ class Made(ABC):
             UsageError: another encoding than `words`, or a fold of the one fixed split.
         """
         refuse_fold(self.name, fold)
-        if encoding != "words":
-            raise UsageError(f"task '{self.name}': encoding '{encoding}' is unknown, expected 'words'")
+        refuse_encoding(self.name, encoding)
         contents = hashlib.sha256()
         parts: dict[str, Any] = {}
         for place, name in enumerate(SPLITS):

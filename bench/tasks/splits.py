@@ -1,4 +1,4 @@
-"""Train, validation and test: 70, 10 and 20 % of every class. Splits never depend on a fit's seed."""
+"""Train, validation and test: 70, 10 and 20 %, of every class where items have one. Splits never depend on a fit's seed."""
 
 from __future__ import annotations
 
@@ -45,10 +45,28 @@ def split_in_order(labels: Sequence[int], classes: Sequence[str], where: str) ->
                 f"{where}: class '{name}' has {len(places)} different items, expected at least 3, "
                 "one each to train, validate and test with"
             )
-        test, validation = max(1, len(places) // 5), max(1, len(places) // 10)
-        for part, chosen in zip(SPLITS, np.split(places, [-test - validation, -test]), strict=True):
+        for part, chosen in zip(SPLITS, _in_order(places), strict=True):
             parts[part].append(chosen)
     return Split(**{name: np.sort(np.concatenate(chosen)) for name, chosen in parts.items()})
+
+
+def split_whole_in_order(items: int, what: str, where: str) -> Split:
+    """Of all items in their order: the last fifth is test, the tenth before it validation, the rest train.
+
+    Raises:
+        DataError: there are fewer than three.
+    """
+    if items < 3:
+        raise DataError(
+            f"{where}: found {items} different {what}, expected at least 3, one each to train, validate and test with"
+        )
+    return Split(**dict(zip(SPLITS, _in_order(np.arange(items)), strict=True)))
+
+
+def _in_order(places: Indices) -> list[Indices]:
+    """At least three places: those to train, to validate and to test with."""
+    test, validation = max(1, len(places) // 5), max(1, len(places) // 10)
+    return np.split(places, [-test - validation, -test])
 
 
 def split_as_published(labels: Indices, test_items: int) -> Split:

@@ -183,7 +183,7 @@ def _texts(
     )
 
 
-def random_words(vocabulary_size: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+def random_words(vocabulary_size: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Int64 ids from 2 on, never padding or the unknown word, log-uniform over ranks.
 
     Rank r (the vocabulary is sorted by frequency) comes with probability log((r + 1) / r) / log(words + 1), close to

@@ -9,9 +9,20 @@ from bench.errors import DataError
 from bench.tasks.data.cache import shown
 from bench.tasks.data.items import read_reviews, read_sentences
 from bench.tasks.data.providers import DATA_VARIABLE, Found, Progress, fetch, find
-from bench.tasks.data.sources import IMDB, ROTTEN_TOMATOES, Source, needed, sources
+from bench.tasks.data.sources import IMDB, ROTTEN_TOMATOES, Source, needed, needed_by, sources
 
-__all__ = ["DATA_VARIABLE", "Found", "Progress", "Source", "fetch", "needed", "sources", "status", "verify"]
+__all__ = [
+    "DATA_VARIABLE",
+    "Found",
+    "Progress",
+    "Source",
+    "fetch",
+    "needed",
+    "needed_by",
+    "sources",
+    "status",
+    "verify",
+]
 
 _TEXTS = {IMDB.name: read_reviews, ROTTEN_TOMATOES.name: read_sentences}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -281,6 +282,23 @@ TRAFFIC = Source(
     ),
 )
 
+PORTTINARI = Source(
+    name="porttinari",
+    tasks=("pos",),
+    summary="8,420 sentences of Brazilian news in Portuguese, 168,400 words, each with one of 16 universal parts of speech",
+    origin="Duran et al. 2023, The Dawn of the Porttinari Multigenre Treebank (Porttinari-base, as of August 2022; texts of "
+    "Folha de São Paulo); https://github.com/UniversalDependencies/UD_Portuguese-Porttinari",
+    licence="CC BY 4.0 (Universal Dependencies); MIT (the package)",
+    providers=(
+        Package(
+            requirement="dante-corpora==2.0.5",
+            file="dante_corpora-2.0.5-py3-none-any.whl",
+            sha256="e050761fd00d09a99beabf81658419b284267341c96afd6dd1225468a9d73bb0",
+            size_bytes=22_764_640,
+        ),
+    ),
+)
+
 MINILM = Source(
     name="minilm",
     tasks=("minilm",),
@@ -298,7 +316,7 @@ MINILM = Source(
 )
 
 # the first of a task is the one that it takes unless told otherwise
-_SOURCES = (IMDB, ROTTEN_TOMATOES, DIGITS, MNIST_5K, MNIST, FASHION_MNIST, BREAST_CANCER, TRAFFIC, MINILM)
+_SOURCES = (IMDB, ROTTEN_TOMATOES, DIGITS, MNIST_5K, MNIST, FASHION_MNIST, BREAST_CANCER, PORTTINARI, TRAFFIC, MINILM)
 
 
 def sources() -> tuple[Source, ...]:
@@ -306,12 +324,15 @@ def sources() -> tuple[Source, ...]:
     return _SOURCES
 
 
-def needed(name: str, dataset: object = None, file: object = None) -> Source | None:
+def needed(name: str, dataset: object = None) -> Source | None:
     """What a task, or pretrained weights, of that name need; None for those that bring their own, as a user's file does.
 
-    `dataset` and `file` are the task's options of these names, where they were given.
+    `dataset` is the task's option of that name, where it was given.
     """
-    if file is not None:
-        return None
     offered = [source for source in _SOURCES if name in source.tasks]
     return next((source for source in offered if source.name == dataset), offered[0] if offered else None)
+
+
+def needed_by(task: str, options: Mapping[str, object]) -> Source | None:
+    """What a task needs with these options: nothing where they name a file of the user's, else its `dataset`."""
+    return None if options.get("file") else needed(task, options.get("dataset"))

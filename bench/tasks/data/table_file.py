@@ -55,7 +55,7 @@ def read_rows(path: Path, expected: str) -> Rows:
     Raises:
         DataError: the file cannot be read, or is empty.
     """
-    content = _decoded(path)
+    content = decoded(path, "a CSV or TSV file")
     first = content.lstrip().partition("\n")[0]
     likely = "\t,;" if path.suffix.lower() in _TAB_SUFFIXES else ",;\t"
     delimiter = next((mark for mark in likely if mark in first), ",")
@@ -73,11 +73,16 @@ def read_rows(path: Path, expected: str) -> Rows:
     return rows
 
 
-def _decoded(path: Path) -> str:
+def decoded(path: Path, expected: str) -> str:
+    """The text of a user's file; `expected` is what it should be, for error sentences.
+
+    Raises:
+        DataError: it cannot be read, or is not in UTF-8.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{shown(path)}: cannot be read ({error.strerror}); expected a CSV or TSV file") from error
+        raise DataError(f"{shown(path)}: cannot be read ({error.strerror}); expected {expected}") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
