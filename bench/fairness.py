@@ -183,8 +183,10 @@ def size_of(architecture: Architecture, spec: Spec, settings: Any) -> Size:
     """
     shapes, words = _shapes(architecture, spec, settings)
     positions = set()
-    if spec.sequence_length is not None:
-        longer, _ = _shapes(architecture, dataclasses.replace(spec, sequence_length=spec.sequence_length + 1), settings)
+    lengths = {name: getattr(spec, name) for name in ("sequence_length", "target_length")}
+    more = {name: length + 1 for name, length in lengths.items() if length is not None}
+    if more:
+        longer, _ = _shapes(architecture, dataclasses.replace(spec, **more), settings)
         positions = {name for name, shape in shapes.items() if shape and longer.get(name) == (shape[0] + 1, *shape[1:])}
     tables = words | positions
     return Size(

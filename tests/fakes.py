@@ -5,7 +5,6 @@ The last two are registered when this file is imported, also by `--import tests/
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -358,7 +357,12 @@ class Reverse(Writing):
         return Data(train=train, validation=validation, test=test, fingerprint=f"reverse-{self.items}")
 
     def score(self, predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
-        said, true = itertools.chain.from_iterable(predicted), itertools.chain.from_iterable(expected)
-        right = [one == other for one, other in zip(said, true, strict=False)]
-        total = sum(map(len, expected))
-        return Score(metrics={"accuracy": sum(right) / total}, correct=sum(right), total=total)
+        return share_right(predicted, expected)
+
+
+def share_right(predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
+    """Of tokens at their places."""
+    both = zip(predicted, expected, strict=True)
+    right = sum(one == other for said, true in both for one, other in zip(said, true, strict=False))
+    total = sum(map(len, expected))
+    return Score(metrics={"accuracy": right / total}, correct=right, total=total)

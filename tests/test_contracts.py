@@ -8,6 +8,7 @@ from typing import Any
 import fakes
 import pytest
 import torch
+from made_captions import Captions
 from torch import Tensor, nn
 
 from bench.architectures import ARCHITECTURES, Architecture
@@ -56,6 +57,18 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "grid-lstm": [{}, {"num_layers": 1}, {"num_layers": 3, "tied": True}],
     "mlp": [{}, {"num_layers": 3, "hidden_dim": 20}],
     "cnn": [{}, {"num_filters": 6}],
+    "rnn-seq2seq": [
+        {},
+        {"cell": "lstm", "attention": "dot", "num_layers": 2},
+        {"cell": "rnn", "attention": "none", "bidirectional": False},
+    ],
+    "transformer-seq2seq": [
+        {},
+        {"positions": "sinusoidal", "num_layers": 1},
+        {"positions": "none", "num_heads": 2},
+    ],
+    "cnn-rnn": [{}, {"cell": "lstm", "attention": "none", "num_layers": 2}, {"cell": "rnn", "attention": "dot"}],
+    "cnn-transformer": [{}, {"positions": "none", "num_layers": 1, "num_filters": 6}],
 }
 
 
@@ -93,7 +106,7 @@ def test_built_ins_are_right_on_every_task_they_support(name: str, options: dict
     assert not problems
     supported = 0
     several: list[tuple[str, dict[str, Any]]] = [("pos", {"suffixes": 2})]  # ids of each position
-    for task_name, given in [*((one, {}) for one in TASKS.built_in()), *several]:
+    for task_name, given in [*((one, {}) for one in (*TASKS.built_in(), fakes.Reverse.name, Captions.name)), *several]:
         task = made_task(task_name, tmp_path, **given)
         spec = spec_of(task)
         if architecture.supports(spec):

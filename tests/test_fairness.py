@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import Reverse, ReverseOptions
+from made_captions import Captions
 from torch import nn
 
 from bench.architectures import ARCHITECTURES
@@ -130,9 +132,33 @@ def test_pictures_and_rows_as_well(tmp_path: Path, task: str, names: list[str], 
         assert variant.size.parameters == pytest.approx(target, rel=0.02), name
 
 
+@pytest.mark.parametrize(
+    ("task", "axes", "names"),
+    [
+        (Reverse.name, TEXT, ["rnn-seq2seq", "transformer-seq2seq"]),
+        (Captions.name, PLAIN, ["cnn-rnn", "cnn-transformer"]),
+    ],
+)
+def test_what_writes_as_well(tmp_path: Path, task: str, axes: str, names: list[str]) -> None:
+    text = suite(1_000_000, dict.fromkeys(names, ""), axes, f'task = "{task}"')
+    for name, variant in variants(planned(tmp_path, text)).items():
+        assert variant.size is not None
+        assert variant.size.parameters == pytest.approx(1_000_000, rel=0.02), name
+
+
+def test_positions_of_what_is_written_are_a_table_too() -> None:
+    architecture = ARCHITECTURES.get("cnn-transformer")
+    spec = Captions(ReverseOptions()).spec(None)
+    learned, without = (
+        size_of(architecture, spec, architecture.hyperparameters(positions=how)) for how in ("learned", "none")
+    )
+    assert learned.matched == without.matched
+    assert learned.tables - without.tables == 128 * (spec.target_length or 0)
+
+
 def test_every_architecture_with_a_width_is_tried_above() -> None:
     tried = {text.partition("name = '")[2].partition("'")[0] or label for label, text in READERS.items()}
-    tried |= {"mlp", "cnn", "mdlstm"}
+    tried |= {"mlp", "cnn", "mdlstm", "rnn-seq2seq", "transformer-seq2seq", "cnn-rnn", "cnn-transformer"}
     assert tried == {name for name in ARCHITECTURES.built_in() if ARCHITECTURES.get(name).width}
 
 

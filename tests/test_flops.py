@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from fakes import Reverse
+from made_captions import Captions
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.architectures import ARCHITECTURES
-from bench.batch import forward
+from bench.batch import Batch, asked, forward
 from bench.jobs import Job, JobKind
 from bench.passes.cost import count_on_meta
 from bench.probes.flops import count
 from bench.records import Case, Measure, PassKind, Variant
+from bench.spec import OutputKind
 from bench.subjects import build_subject
 from bench.workloads import Subject
 from tests.scripted import case
 from tests.twins import TWINS
+from tests.twins_writing import WRITING
 
 Sizes = list[tuple[dict[str, Any], dict[str, Any]]]
 """Hyperparameters and settings of the case, three sizes of each architecture."""
@@ -39,6 +44,8 @@ MINIMAL: Sizes = [
     ({"embedding_dim": 16, "hidden_dim": 48, "num_layers": 1}, {"sequence_length": 17, "batch_size": 1}),
     ({"hidden_dim": 20, "num_layers": 3}, {"sequence_length": 9, "batch_size": 3}),
 ]
+REVERSE, CAPTIONS = Reverse.name, Captions.name
+EVERY_TWIN = TWINS | WRITING
 SIZES: dict[str, Sizes] = {
     "tcn": [
         ({}, {"sequence_length": 32, "batch_size": 4}),
@@ -116,6 +123,35 @@ SIZES: dict[str, Sizes] = {
         ({"num_filters": 5}, {"task": "images", "batch_size": 1}),
         ({"num_filters": 64}, {"task": "images", "batch_size": 2}),
     ],
+    "rnn-seq2seq": [
+        ({}, {"task": REVERSE, "sequence_length": 9, "batch_size": 4}),
+        (
+            {"cell": "lstm", "attention": "dot", "hidden_dim": 20, "num_layers": 2},
+            {"task": REVERSE, "sequence_length": 7, "batch_size": 3},
+        ),
+        (
+            {"cell": "rnn", "attention": "none", "embedding_dim": 12, "bidirectional": False},
+            {"task": REVERSE, "sequence_length": 17, "batch_size": 1},
+        ),
+    ],
+    "transformer-seq2seq": [
+        ({}, {"task": REVERSE, "sequence_length": 9, "batch_size": 4}),
+        (
+            {"embedding_dim": 12, "num_heads": 3, "feedforward_dim": 20, "num_layers": 1},
+            {"task": REVERSE, "sequence_length": 40, "batch_size": 1},
+        ),
+        ({"positions": "none", "num_layers": 3}, {"task": REVERSE, "sequence_length": 7, "batch_size": 2}),
+    ],
+    "cnn-rnn": [
+        ({}, {"task": CAPTIONS, "batch_size": 4}),
+        ({"cell": "lstm", "attention": "none", "num_layers": 2}, {"task": CAPTIONS, "batch_size": 1}),
+        ({"num_filters": 5, "attention": "dot", "hidden_dim": 20}, {"task": CAPTIONS, "batch_size": 2}),
+    ],
+    "cnn-transformer": [
+        ({}, {"task": CAPTIONS, "batch_size": 4}),
+        ({"num_filters": 5, "num_layers": 1}, {"task": CAPTIONS, "batch_size": 1}),
+        ({"embedding_dim": 12, "num_heads": 3, "positions": "none"}, {"task": CAPTIONS, "batch_size": 2}),
+    ],
 }
 EVERY = [(name, *sizes) for name, all_sizes in SIZES.items() for sizes in all_sizes]
 every_size = pytest.mark.parametrize(("name", "hyperparameters", "settings"), EVERY, ids=str)
@@ -147,18 +183,24 @@ FFTS = {
 
 def oracle(subject: Subject, workload: str) -> int:
     """FLOPs of one call of the twin, counted where it runs."""
-    twin, batch = TWINS[subject.case.variant.architecture], subject.batches[0]
+    batch = subject.batches[0]
     with FlopCounterMode(display=False, custom_mapping=FFTS) as counter:
         if workload == "inference":
             with torch.no_grad():
-                twin(subject.model, batch.inputs)
+                of_twin(subject, batch)
         else:
-            subject.task.loss(twin(subject.model, batch.inputs), batch).backward()
+            subject.task.loss(of_twin(subject, batch), batch).backward()
     return counter.get_total_flops()
 
 
+def of_twin(subject: Subject, batch: Batch) -> Tensor:
+    """What the twin answers; it reads the targets too where tokens are written."""
+    targets = (asked(batch),) if subject.spec.outputs is OutputKind.TOKENS else ()
+    return EVERY_TWIN[subject.case.variant.architecture](subject.model, batch.inputs, *targets)
+
+
 def test_every_built_in_architecture_has_a_twin() -> None:
-    assert set(TWINS) == set(SIZES) == set(ARCHITECTURES.built_in())
+    assert set(EVERY_TWIN) == set(SIZES) == set(ARCHITECTURES.built_in())
     assert all(len(sizes) == 3 for sizes in SIZES.values())
 
 
@@ -168,7 +210,7 @@ def test_twins_answer_as_their_models(name: str, hyperparameters: dict[str, Any]
     subject = build_subject(made(name, hyperparameters, settings), seed=0)
     model, batch = subject.model.eval().double(), subject.batches[0].to(subject.device, torch.float64)
     expected = forward(model, batch, subject.spec)
-    assert torch.allclose(TWINS[name](model, batch.inputs), expected, rtol=1e-10, atol=1e-10)
+    assert torch.allclose(of_twin(replace(subject, model=model), batch), expected, rtol=1e-10, atol=1e-10)
 
 
 @every_size

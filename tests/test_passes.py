@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from fakes import Reverse
+from made_captions import Captions
 from scripted import case
 
 from bench.architectures import ARCHITECTURES
@@ -15,10 +18,12 @@ from bench.executors.local import Server
 from bench.jobs import Job, JobKind, bytes_asked, passes_of
 from bench.observations import CaseResult, Pass
 from bench.records import Case, Measure, Outcome, PassKind, Variant
-from bench.spec import InputKind
+from bench.spec import InputKind, OutputKind
 from bench.tasks import TASKS
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+HERE = Path(__file__).parent
+MADE = ("made_captions",)  # and what it imports: the tasks of what writes
 QUICK = Measure(warmup_s=0.01, warmup_calls=3, warmup_cap_s=0.1, tails_s=0.3)
 
 
@@ -30,13 +35,18 @@ def server() -> Iterator[Server]:
 
 def made(architecture: str, workload: str, *, batch_size: int, **hyperparameters: object) -> Case:
     variant = Variant(architecture=architecture, label=architecture, hyperparameters=hyperparameters)
-    takes_words = InputKind.TOKENS in ARCHITECTURES.get(architecture).inputs
-    task, length = ("imdb", 32) if takes_words else ("images", None)
+    known = ARCHITECTURES.get(architecture)
+    takes_words, writes = InputKind.TOKENS in known.inputs, OutputKind.TOKENS in known.outputs
+    if writes:
+        task, length = (Reverse.name, 32) if takes_words else (Captions.name, None)
+    else:
+        task, length = ("imdb", 32) if takes_words else ("images", None)
     return case(workload=workload, task=task, sequence_length=length, batch_size=batch_size, variant=variant)
 
 
 def passed(server: Server, kind: PassKind, one: Case) -> Pass:
-    (found,) = server.run(Job(kind=JobKind.PASS, passing=kind, case=one, measure=QUICK, seed=1))
+    job = Job(kind=JobKind.PASS, passing=kind, case=one, measure=QUICK, seed=1, imports=MADE, folder=str(HERE))
+    (found,) = server.run(job)
     assert isinstance(found, Pass)
     assert found.outcome is Outcome.OK, found.reason
     return found

@@ -158,12 +158,14 @@ def test_an_architecture_is_said_to_stream_if_its_model_does(name: str) -> None:
     architecture = lookup(name, Path())
     spec = Spec(
         inputs=sorted(architecture.inputs)[0],
-        outputs=OutputKind.CLASSES,
+        outputs=sorted(architecture.outputs)[0],
         sequence_length=8,
         vocabulary_size=50,
         input_size=6,
         image_shape=(1, 8, 8),
         classes=3,
+        target_vocabulary_size=7,
+        target_length=4,
     )
     settings = architecture.hyperparameters()
     says = not architecture.not_streaming(settings)

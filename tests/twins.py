@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from bench.architectures.s4d import transform_size
 
-Twin = Callable[[nn.Module, Tensor], Tensor]
+Twin = Callable[..., Tensor]
+"""From a model and its inputs, and the target tokens of one that writes (tests/twins_writing.py), to its answer."""
 
 
 def linear(layer: nn.Module, x: Tensor) -> Tensor:
@@ -82,10 +83,17 @@ def ends(model: nn.Module, output_BLK: Tensor) -> Tensor:
     return torch.cat([output_BLK[:, -1, :size], output_BLK[:, 0, size:]], dim=1)
 
 
-def direction(fused: nn.Module, step: Callable[..., tuple[Tensor, Tensor]], x_BLD: Tensor, name: str) -> Tensor:
-    """All states of one direction of one layer, in the order of the input; (B, L, D) to (B, L, H)."""
+def direction(
+    fused: nn.Module,
+    step: Callable[..., tuple[Tensor, Tensor]],
+    x_BLD: Tensor,
+    name: str,
+    first: tuple[Tensor, ...] | None = None,
+) -> Tensor:
+    """All states of one direction of one layer, in the order of the input; (B, L, D) to (B, L, H); from zeros, or `first`."""
     parameters = dict(fused.named_parameters())
-    hidden = cell = x_BLD.new_zeros(x_BLD.shape[0], fused.hidden_size)
+    zeros = x_BLD.new_zeros(x_BLD.shape[0], fused.hidden_size)
+    hidden, cell = (first[0], first[-1]) if first else (zeros, zeros)
     states: list[Tensor] = []
     words = x_BLD.unbind(dim=1)
     for word_BD in reversed(words) if name.endswith("_reverse") else words:
@@ -125,18 +133,45 @@ def textcnn(model: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def cnn(model: nn.Module, inputs: Tensor) -> Tensor:
+    return linear(model.classifier, feature_map(model.features, inputs).flatten(1))
+
+
+def feature_map(features: nn.Module, inputs: Tensor) -> Tensor:
+    """(B, F, h, w) of convolutions, each with its pooling."""
     hidden = inputs
-    for convolution in (part for part in model.features if isinstance(part, nn.Conv2d)):
+    for convolution in (part for part in features if isinstance(part, nn.Conv2d)):
         bordered = functional.pad(hidden, (1, 1, 1, 1))
         windows = bordered.unfold(2, 3, 1).unfold(3, 3, 1).permute(0, 2, 3, 1, 4, 5).flatten(3)
         filtered = windows @ convolution.weight.flatten(1).T + convolution.bias
         height, width = (size // 2 * 2 for size in filtered.shape[1:3])  # pooling leaves out an odd last row
         pooled = filtered[:, :height, :width].relu().unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).amax(dim=(2, 4))
         hidden = pooled.permute(0, 3, 1, 2)
-    return linear(model.classifier, hidden.flatten(1))
+    return hidden
 
 
 # ── the others ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def attended(layer: nn.Module, x_BLD: Tensor, *, causal: bool = False) -> Tensor:
+    """The first half of an encoder layer."""
+    parts = linear(layer.query_key_value, layer.attention_norm(x_BLD)).chunk(3, dim=2)
+    mixed_BLD = looked(layer.num_heads, *parts, causal=causal)
+    return x_BLD + linear(layer.attention_output, mixed_BLD)
+
+
+def looked(heads: int, *parts: Tensor, causal: bool = False) -> Tensor:
+    """(B, T, D): what queries (B, T, D) take from keys and values (B, M, D)."""
+    query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in parts)
+    scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    if causal:
+        scores = scores + torch.full(scores.shape[2:], -math.inf).triu(1)
+    return (torch.softmax(scores, dim=3) @ value).transpose(1, 2).flatten(2)
+
+
+def fed(layer: nn.Module, x_BLD: Tensor) -> Tensor:
+    """The second half."""
+    inner = linear(layer.feedforward[0], layer.feedforward_norm(x_BLD)).relu()
+    return x_BLD + linear(layer.feedforward[2], inner)
 
 
 def transformer(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -146,12 +181,7 @@ def transformer(model: nn.Module, inputs: Tensor) -> Tensor:
     if model.classifier_token is not None:
         x_BLD = torch.cat([model.classifier_token.expand(len(inputs), 1, -1), x_BLD], dim=1)
     for layer in model.layers:
-        parts = linear(layer.query_key_value, layer.attention_norm(x_BLD)).chunk(3, dim=2)
-        query, key, value = (part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2) for part in parts)
-        weights = torch.softmax(query @ key.transpose(2, 3) / query.shape[3] ** 0.5, dim=3)
-        x_BLD = x_BLD + linear(layer.attention_output, (weights @ value).transpose(1, 2).flatten(2))
-        inner = linear(layer.feedforward[0], layer.feedforward_norm(x_BLD)).relu()
-        x_BLD = x_BLD + linear(layer.feedforward[2], inner)
+        x_BLD = fed(layer, attended(layer, x_BLD))
     x_BLD = model.norm(x_BLD)
     pooled = x_BLD.mean(dim=1) if model.classifier_token is None else x_BLD[:, 0]
     return linear(model.classifier, pooled)
@@ -161,12 +191,8 @@ def bert(model: nn.Module, inputs: Tensor) -> Tensor:
     ids = functional.pad(inputs, (1, 0), value=model.first_id)
     x_BLD = model.norm(model.words.weight[ids] + model.positions[: ids.shape[1]] + model.token_types[0])
     for layer in model.layers:
-        parts = linear(layer.query_key_value, x_BLD).chunk(3, dim=2)
-        query, key, value = (part.unflatten(2, (layer.num_heads, -1)).transpose(1, 2) for part in parts)
-        weights = torch.softmax(query @ key.transpose(2, 3) / query.shape[3] ** 0.5, dim=3)
-        x_BLD = layer.attention_norm(
-            x_BLD + linear(layer.attention_output, (weights @ value).transpose(1, 2).flatten(2))
-        )
+        mixed_BLD = looked(layer.num_heads, *linear(layer.query_key_value, x_BLD).chunk(3, dim=2))
+        x_BLD = layer.attention_norm(x_BLD + linear(layer.attention_output, mixed_BLD))
         inner = functional.gelu(linear(layer.feedforward_in, x_BLD))
         x_BLD = layer.feedforward_norm(x_BLD + linear(layer.feedforward_out, inner))
     return linear(model.classifier, torch.tanh(linear(model.pooler, x_BLD[:, 0])))
@@ -298,9 +324,7 @@ def linear_attention(model: nn.Module, inputs: Tensor) -> Tensor:
                 sums = k.mT @ v if sums is None else sums + k.mT @ v
         mixed_BNLZ = torch.cat(mixed, dim=2)[:, :, :length]
         mixed_BNLK = mixed_BNLZ[..., :-1] / (mixed_BNLZ[..., -1:] + 1e-6)
-        x_BLD = x_BLD + linear(layer.attention_output, mixed_BNLK.transpose(1, 2).flatten(2))
-        inner = linear(layer.feedforward[0], layer.feedforward_norm(x_BLD)).relu()
-        x_BLD = x_BLD + linear(layer.feedforward[2], inner)
+        x_BLD = fed(layer, x_BLD + linear(layer.attention_output, mixed_BNLK.transpose(1, 2).flatten(2)))
     return linear(model.classifier, model.norm(x_BLD[:, -1]))
 
 

@@ -51,10 +51,10 @@ class AttentionHyperparameters(Hyperparameters):
 class Additive(nn.Module):
     """Bahdanau's score v . tanh(W_q q + W_k o): a key per position, which does not depend on the query."""
 
-    def __init__(self, width: int, size: int) -> None:
+    def __init__(self, query_width: int, width: int, size: int) -> None:
         super().__init__()
         self.key = nn.Linear(width, size, bias=False)
-        self.query = nn.Linear(width, size, bias=False)
+        self.query = nn.Linear(query_width, size, bias=False)
         # no bias: what is added to every score changes no weight
         self.fit = nn.Linear(size, 1, bias=False)
 
@@ -62,9 +62,9 @@ class Additive(nn.Module):
         """One (B, S, A) tensor: what is kept beside outputs."""
         return (self.key(output_BSK),)
 
-    def forward(self, query_BK: Tensor, key_BSA: Tensor) -> Tensor:
-        """Scores (B, S)."""
-        return cast(Tensor, self.fit(torch.tanh(key_BSA + self.query(query_BK)[:, None])).squeeze(2))
+    def forward(self, query_BTK: Tensor, key_BSA: Tensor) -> Tensor:
+        """Scores (B, T, S) of T queries."""
+        return cast(Tensor, self.fit(torch.tanh(key_BSA[:, None] + self.query(query_BTK)[:, :, None])).squeeze(3))
 
 
 class Dot(nn.Module):
@@ -74,9 +74,9 @@ class Dot(nn.Module):
         """None beside outputs."""
         return ()
 
-    def forward(self, query_BK: Tensor, output_BSK: Tensor) -> Tensor:
-        """Scores (B, S)."""
-        return (output_BSK @ query_BK[:, :, None]).squeeze(2)
+    def forward(self, query_BTK: Tensor, output_BSK: Tensor) -> Tensor:
+        """Scores (B, T, S) of T queries."""
+        return query_BTK @ output_BSK.mT
 
 
 class AttentionRNN(nn.Module):
@@ -88,7 +88,7 @@ class AttentionRNN(nn.Module):
         self.embedding = Embedding(spec, hyperparameters.embedding_dim)
         self.recurrent = stacked(hyperparameters.cell, hyperparameters)
         additive = hyperparameters.score == "additive"
-        self.score: Additive | Dot = Additive(width, hyperparameters.hidden_dim) if additive else Dot()
+        self.score: Additive | Dot = Additive(width, width, hyperparameters.hidden_dim) if additive else Dot()
         self.window = hyperparameters.window
         self.join = nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(hyperparameters.dropout)
@@ -125,7 +125,7 @@ class AttentionRNN(nn.Module):
 
     def _weights(self, last_BK: Tensor, memory: tuple[Tensor, ...], mask_BS: Tensor | None = None) -> Tensor:
         """Softmax (B, S) of the scores where the mask is true; `memory` ends with what the score compares to."""
-        score_BS = self.score(last_BK, memory[-1])
+        score_BS = self.score(last_BK[:, None], memory[-1])[:, 0]
         if mask_BS is not None:
             score_BS = score_BS.masked_fill(~mask_BS, float("-inf"))
         return cast(Tensor, score_BS.softmax(dim=1))

@@ -29,22 +29,31 @@ class ConvolutionalClassifier(nn.Module):
 
     def __init__(self, spec: Spec, hyperparameters: Hyperparameters) -> None:
         super().__init__()
-        channels, _, _ = image_shape(spec)
-        filters = hyperparameters.num_filters
-        self.features = nn.Sequential(
-            nn.Conv2d(channels, filters, KERNEL, padding="same"),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(filters, 2 * filters, KERNEL, padding="same"),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        )
+        self.features = convolutions(image_shape(spec)[0], hyperparameters.num_filters)
         self.dropout = nn.Dropout(hyperparameters.dropout)
         self.classifier = nn.Linear(pooled_size(spec, hyperparameters), answer_size(spec))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits."""
         return cast(Tensor, self.classifier(self.dropout(self.features(inputs).flatten(1))))
+
+
+def convolutions(channels: int, filters: int) -> nn.Sequential:
+    """(B, C, H, W) to (B, 2 * filters, H // 4, W // 4)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, filters, KERNEL, padding="same"),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(filters, 2 * filters, KERNEL, padding="same"),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    )
+
+
+def convolutions_count(channels: int, filters: int) -> int:
+    """Number of parameters of `convolutions`."""
+    area = KERNEL * KERNEL
+    return linear_count(channels * area, filters) + linear_count(filters * area, 2 * filters)
 
 
 def image_shape(spec: Spec) -> tuple[int, int, int]:
@@ -66,10 +75,8 @@ def pooled_size(spec: Spec, hyperparameters: Hyperparameters) -> int:
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
     """Two convolutions and the classifier."""
-    channels, _, _ = image_shape(spec)
-    filters, area = hyperparameters.num_filters, KERNEL * KERNEL
-    convolutions = linear_count(channels * area, filters) + linear_count(filters * area, 2 * filters)
-    return convolutions + linear_count(pooled_size(spec, hyperparameters), answer_size(spec))
+    found = convolutions_count(image_shape(spec)[0], hyperparameters.num_filters)
+    return found + linear_count(pooled_size(spec, hyperparameters), answer_size(spec))
 
 
 @architecture(

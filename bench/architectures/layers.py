@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import ModelError
-from bench.spec import InputKind, OutputKind, Spec
+from bench.spec import TARGET_PADDING_ID, InputKind, OutputKind, Spec
 
 T = TypeVar("T")
 
@@ -35,9 +36,11 @@ def known(size: int | None, what: str) -> int:
 
 
 def answer_size(spec: Spec) -> int:
-    """How many numbers one answer has: a logit for each class, of an item or of one position, or so many values."""
+    """How many numbers one answer has: a logit for each class or target token, of an item or a position, or so many values."""
     if spec.outputs is OutputKind.VALUE:
         return known(spec.output_size, "output_size")
+    if spec.outputs is OutputKind.TOKENS:
+        return known(spec.target_vocabulary_size, "target_vocabulary_size")
     return known(spec.classes, "classes")
 
 
@@ -71,6 +74,18 @@ def embedding_count(spec: Spec, embedding_dim: int) -> int:
     if spec.inputs is InputKind.TOKENS:
         return known(spec.vocabulary_size, "vocabulary_size") * embedding_dim
     return (known(spec.input_size, "input_size") + 1) * embedding_dim
+
+
+def writing_spec(spec: Spec) -> Spec:
+    """What a decoder reads: the target tokens of a task, as if they were its inputs."""
+    return replace(
+        spec,
+        inputs=InputKind.TOKENS,
+        sequence_length=spec.target_length,
+        vocabulary_size=known(spec.target_vocabulary_size, "target_vocabulary_size"),
+        padding_id=TARGET_PADDING_ID,
+        ids_per_token=1,
+    )
 
 
 def linear_count(inputs: int, outputs: int) -> int:

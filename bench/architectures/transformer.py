@@ -76,14 +76,18 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x_BLD: Tensor, mix: Mix) -> Tensor:
         """One layer."""
-        x_BLD = x_BLD + self.dropout(self._attend(self.attention_norm(x_BLD), mix))
-        return cast(Tensor, x_BLD + self.dropout(self.feedforward(self.feedforward_norm(x_BLD))))
+        return self.feed(self.attend(x_BLD, mix))
 
-    def _attend(self, x_BLD: Tensor, mix: Mix) -> Tensor:
-        parts_BL3NK = self.query_key_value(x_BLD).unflatten(2, (3, self.num_heads, -1))
+    def attend(self, x_BLD: Tensor, mix: Mix) -> Tensor:
+        """The first half of a layer: what positions take from one another is added."""
+        parts_BL3NK = self.query_key_value(self.attention_norm(x_BLD)).unflatten(2, (3, self.num_heads, -1))
         query_BNLK, key_BNLK, value_BNLK = parts_BL3NK.permute(2, 0, 3, 1, 4).unbind()
         mixed_BNLK = mix(query_BNLK, key_BNLK, value_BNLK)
-        return cast(Tensor, self.attention_output(mixed_BNLK.transpose(1, 2).flatten(2)))
+        return cast(Tensor, x_BLD + self.dropout(self.attention_output(mixed_BNLK.transpose(1, 2).flatten(2))))
+
+    def feed(self, x_BLD: Tensor) -> Tensor:
+        """The second half: what each position makes of itself is added."""
+        return cast(Tensor, x_BLD + self.dropout(self.feedforward(self.feedforward_norm(x_BLD))))
 
 
 class TransformerClassifier(nn.Module):
@@ -162,14 +166,18 @@ def sinusoids(positions: int, size: int) -> Tensor:
     return both_LD * (EMBEDDING_STD * math.sqrt(2))
 
 
-def encoder_count(spec: Spec, hyperparameters: EncoderHyperparameters) -> int:
-    """Number of parameters of embedding, positions, layers of two norms, attention and feed-forward, last norm, classifier."""
+def stack_count(spec: Spec, hyperparameters: EncoderHyperparameters) -> int:
+    """Number of parameters of embedding, positions, layers of two norms, attention and feed-forward part, and last norm."""
     size, inner = hyperparameters.embedding_dim, hyperparameters.feedforward_dim
     attention = linear_count(size, 3 * size) + linear_count(size, size)
     layer = 4 * size + attention + linear_count(size, inner) + linear_count(inner, size)
     positions = known(spec.sequence_length, "sequence_length") * size if hyperparameters.positions == "learned" else 0
-    head = 2 * size + linear_count(size, answer_size(spec))
-    return embedding_count(spec, size) + positions + hyperparameters.num_layers * layer + head
+    return embedding_count(spec, size) + positions + hyperparameters.num_layers * layer + 2 * size
+
+
+def encoder_count(spec: Spec, hyperparameters: EncoderHyperparameters) -> int:
+    """Number of parameters of a stack and a classifier."""
+    return stack_count(spec, hyperparameters) + linear_count(hyperparameters.embedding_dim, answer_size(spec))
 
 
 def parameter_count(spec: Spec, hyperparameters: Hyperparameters) -> int:
