@@ -69,6 +69,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     ],
     "cnn-rnn": [{}, {"cell": "lstm", "attention": "none", "num_layers": 2}, {"cell": "rnn", "attention": "dot"}],
     "cnn-transformer": [{}, {"positions": "none", "num_layers": 1, "num_filters": 6}],
+    "vae": [{}, {"hidden_dim": 31}],
+    "gan": [{}, {"hidden_dim": 7, "dropout": 0.0}],
 }
 
 

@@ -123,7 +123,9 @@ def test_every_reader_comes_within_two_per_cent(tmp_path: Path, target: int) -> 
         assert variant.size.parameters == pytest.approx(target, rel=0.02), label
 
 
-@pytest.mark.parametrize(("task", "names"), [("images", ["mlp", "cnn", "mdlstm"]), ("tabular", ["mlp"])])
+@pytest.mark.parametrize(
+    ("task", "names"), [("images", ["mlp", "cnn", "mdlstm"]), ("tabular", ["mlp"]), ("generation", ["vae", "gan"])]
+)
 @pytest.mark.parametrize("target", [200_000, 1_000_000])
 def test_pictures_and_rows_as_well(tmp_path: Path, task: str, names: list[str], target: int) -> None:
     text = suite(target, dict.fromkeys(names, ""), PLAIN, f'task = "{task}"')
@@ -158,7 +160,7 @@ def test_positions_of_what_is_written_are_a_table_too() -> None:
 
 def test_every_architecture_with_a_width_is_tried_above() -> None:
     tried = {text.partition("name = '")[2].partition("'")[0] or label for label, text in READERS.items()}
-    tried |= {"mlp", "cnn", "mdlstm", "rnn-seq2seq", "transformer-seq2seq", "cnn-rnn", "cnn-transformer"}
+    tried |= {"mlp", "cnn", "mdlstm", "vae", "gan", "rnn-seq2seq", "transformer-seq2seq", "cnn-rnn", "cnn-transformer"}
     assert tried == {name for name in ARCHITECTURES.built_in() if ARCHITECTURES.get(name).width}
 
 

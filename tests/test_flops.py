@@ -25,7 +25,7 @@ from bench.spec import OutputKind
 from bench.subjects import build_subject
 from bench.workloads import Subject
 from tests.scripted import case
-from tests.twins import TWINS
+from tests.twins import LOSSES, TWINS
 from tests.twins_writing import WRITING
 
 Sizes = list[tuple[dict[str, Any], dict[str, Any]]]
@@ -152,6 +152,16 @@ SIZES: dict[str, Sizes] = {
         ({"num_filters": 5, "num_layers": 1}, {"task": CAPTIONS, "batch_size": 1}),
         ({"embedding_dim": 12, "num_heads": 3, "positions": "none"}, {"task": CAPTIONS, "batch_size": 2}),
     ],
+    "vae": [
+        ({}, {"task": "generation", "batch_size": 4}),
+        ({"hidden_dim": 31}, {"task": "generation", "batch_size": 1}),
+        ({"hidden_dim": 64}, {"task": "generation", "task_options": {"noise_dim": 7}, "batch_size": 2}),
+    ],
+    "gan": [
+        ({}, {"task": "generation", "batch_size": 4}),
+        ({"hidden_dim": 31}, {"task": "generation", "batch_size": 1}),
+        ({"hidden_dim": 64}, {"task": "generation", "task_options": {"noise_dim": 7}, "batch_size": 2}),
+    ],
 }
 EVERY = [(name, *sizes) for name, all_sizes in SIZES.items() for sizes in all_sizes]
 every_size = pytest.mark.parametrize(("name", "hyperparameters", "settings"), EVERY, ids=str)
@@ -188,6 +198,9 @@ def oracle(subject: Subject, workload: str) -> int:
         if workload == "inference":
             with torch.no_grad():
                 of_twin(subject, batch)
+        elif subject.architecture.phases is not None:
+            for loss in LOSSES[subject.case.variant.architecture](subject.model, batch):
+                loss.backward()
         else:
             subject.task.loss(of_twin(subject, batch), batch).backward()
     return counter.get_total_flops()
@@ -201,6 +214,7 @@ def of_twin(subject: Subject, batch: Batch) -> Tensor:
 
 def test_every_built_in_architecture_has_a_twin() -> None:
     assert set(EVERY_TWIN) == set(SIZES) == set(ARCHITECTURES.built_in())
+    assert set(LOSSES) == {name for name in EVERY_TWIN if ARCHITECTURES.get(name).phases is not None}
     assert all(len(sizes) == 3 for sizes in SIZES.values())
 
 

@@ -6,13 +6,14 @@ Their products can be counted on any device, which makes them the oracle of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.architectures.s4d import transform_size
+from bench.batch import Batch
 
 Twin = Callable[..., Tensor]
 """From a model and its inputs, and the target tokens of one that writes (tests/twins_writing.py), to its answer."""
@@ -377,6 +378,73 @@ def mamba(model: nn.Module, inputs: Tensor) -> Tensor:
     return linear(model.classifier, model.norm(x_BLD[:, -1]))
 
 
+# ── pictures from noise ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def vae(model: nn.Module, inputs: Tensor) -> Tensor:
+    return bernoulli_means(model, inputs).unflatten(1, model.image_shape)
+
+
+def bernoulli_means(model: nn.Module, hidden_BD: Tensor) -> Tensor:
+    first, _, last = model.decoder
+    return linear(last, linear(first, hidden_BD).relu()).sigmoid()
+
+
+def vae_parts(model: nn.Module, pictures: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstruction and divergence from probabilities and spreads, not from logits and logarithms of variances."""
+    pixels = pictures.flatten(1)
+    first, _, last = model.encoder
+    hidden = linear(first, pixels).relu()
+    size = model.decoder[0].in_features
+    mean = hidden @ last.weight[:size].T + last.bias[:size]
+    spread = (0.5 * (hidden @ last.weight[size:].T + last.bias[size:])).exp()
+    means = bernoulli_means(model, mean + spread * noise)
+    reconstruction = -(pixels * means.log() + (1 - pixels) * (1 - means).log()).sum(dim=1)
+    return reconstruction, (0.5 * (mean**2 + spread**2 - 1) - spread.log()).sum(dim=1)
+
+
+def gan(model: nn.Module, inputs: Tensor) -> Tensor:
+    *layers, last = [part for part in model.generator if isinstance(part, nn.Linear)]
+    normalisations = [part for part in model.generator if isinstance(part, nn.BatchNorm1d)]
+    hidden = inputs
+    for layer, norm in zip(layers, normalisations, strict=True):
+        hidden = hidden @ layer.weight.T
+        alone = len(hidden) == 1 or not model.training
+        mean = norm.running_mean if alone else hidden.mean(dim=0)
+        variance = norm.running_var if alone else hidden.var(dim=0, correction=0)
+        hidden = norm.weight * (hidden - mean) / (variance + norm.eps).sqrt() + norm.bias
+        hidden = torch.where(hidden > 0, hidden, 0.2 * hidden)
+    return linear(last, hidden).sigmoid().unflatten(1, model.image_shape)
+
+
+def gan_verdict(model: nn.Module, pictures: Tensor, *, moved: bool = True) -> Tensor:
+    """(B,) probabilities of being real."""
+    hidden = pictures.flatten(1)
+    *layers, last = [part for part in model.discriminator if isinstance(part, nn.Linear)]
+    for layer in (*layers, last):
+        weight, bias = (each if moved else each.detach() for each in (layer.weight, layer.bias))
+        hidden = hidden @ weight.T + bias
+        if layer is not last:
+            hidden = torch.where(hidden > 0, hidden, 0.2 * hidden)
+    return hidden.sigmoid().squeeze(1)
+
+
+def vae_losses(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
+    yield sum(vae_parts(model, batch.targets, batch.inputs)).mean()
+
+
+def gan_losses(model: nn.Module, batch: Batch) -> Iterator[Tensor]:
+    real = gan_verdict(model, batch.targets)
+    with torch.no_grad():
+        made = gan(model, batch.inputs)
+    told = gan_verdict(model, made)
+    yield -(0.9 * real.log() + 0.1 * (1 - real).log() + (1 - told).log()).mean()
+    yield -gan_verdict(model, gan(model, batch.inputs), moved=False).log().mean()
+
+
+LOSSES: dict[str, Callable[[nn.Module, Batch], Iterator[Tensor]]] = {"vae": vae_losses, "gan": gan_losses}
+"""Of architectures with phases of their own: one mean loss after the other."""
+
 TWINS: dict[str, Twin] = {
     "nbow": bag_of_words,
     "rnn": recurrent,
@@ -397,4 +465,6 @@ TWINS: dict[str, Twin] = {
     "mamba": mamba,
     "mlp": mlp,
     "cnn": cnn,
+    "vae": vae,
+    "gan": gan,
 }

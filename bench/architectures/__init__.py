@@ -50,6 +50,25 @@ class Decoder(Protocol):
         """Logits (B, V) of what comes after these tokens (B,), `START_ID` being the first; and the state from there on."""
 
 
+@runtime_checkable
+class Likelihood(Protocol):
+    """A model that makes pictures from noise and knows a bound on how likely real ones are."""
+
+    def negative_elbo(self, pictures: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction (B,) and divergence (B,) of pictures (B, C, H, W) in nats; their sum bounds -log p from above.
+
+        `noise` (B, D) is what a sample of what lies behind each picture is drawn with.
+        """
+
+
+@runtime_checkable
+class Adversarial(Protocol):
+    """A model that makes pictures from noise and a part of which tells them from real ones."""
+
+    def generator_loss(self, noise: Tensor) -> Tensor:
+        """How badly the pictures (B,) that it makes of noise (B, D) pass for real, in nats."""
+
+
 def no_streaming(_: Any) -> str:
     """Why no variant of an architecture streams: nobody has written it."""
     return "it has no streaming form"
@@ -162,6 +181,8 @@ ARCHITECTURES: Registry[Architecture] = Registry(
         "cnn": "bench.architectures.cnn",
         "cnn-rnn": "bench.architectures.captioning",
         "cnn-transformer": "bench.architectures.captioning",
+        "vae": "bench.architectures.vae",
+        "gan": "bench.architectures.gan",
         "mdlstm": "bench.architectures.mdlstm",
         "grid-lstm": "bench.architectures.grid_lstm",
         "goru": "bench.architectures.goru",

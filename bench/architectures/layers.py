@@ -24,8 +24,8 @@ EMBEDDING_STD = 0.1
 meaning within an epoch, from `nn.Embedding`'s own 1.0 it cannot."""
 
 
-def known(size: int | None, what: str) -> int:
-    """A size that the spec must give.
+def known(size: T | None, what: str) -> T:
+    """A size, or a shape, that the spec must give.
 
     Raises:
         ModelError: it does not.

