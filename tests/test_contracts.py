@@ -9,12 +9,15 @@ import fakes
 import pytest
 import torch
 from made_captions import Captions
+from made_run import made_run
 from torch import Tensor, nn
 
+from bench import frames
 from bench.architectures import ARCHITECTURES, Architecture
 from bench.contracts import CONTRACTS, check
 from bench.errors import ModelError
 from bench.options import fill
+from bench.quantity import Better
 from bench.spec import LengthAxis, Spec
 from bench.tasks import TASKS, Task
 
@@ -115,6 +118,21 @@ def test_built_ins_are_right_on_every_task_they_support(name: str, options: dict
             assert check(architecture, task, spec, hyperparameters) == {}
             supported += 1
     assert supported
+
+
+@pytest.mark.parametrize("name", TASKS.built_in())
+def test_metrics_of_every_task_stand_in_the_tidy_table_with_unit_and_direction(name: str, tmp_path: Any) -> None:
+    task = made_task(name, tmp_path)
+    assert task.headline in [metric.name for metric in task.metrics]
+    run, results = made_run(("lstm",), (64,))
+    (result,) = [result for result in results if result.fits]
+    found = {metric.name: 0.5 for metric in task.metrics}
+    fits = tuple(dataclasses.replace(fit, metrics=found, correct=None) for fit in result.fits)
+    rows = {row["metric"]: row for row in frames.rows(run, [dataclasses.replace(result, fits=fits)])}
+    for metric in task.metrics:
+        row = rows[metric.name]
+        assert (row["value"], row["unit"], row["better"]) == (0.5, metric.unit.value, metric.better.value)
+        assert metric.better is not Better.NEITHER
 
 
 def test_phases_and_decoders_are_judged_by_their_own_training_step(tmp_path: Any) -> None:
