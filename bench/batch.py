@@ -20,6 +20,7 @@ class Batch:
         targets: (B,) classes, (B, L) step classes, (B, T) target tokens, (B, D) values or images; None where nothing is asked.
             Padded steps have the class `PADDED_CLASS`. Target tokens end with `END_ID` and are padded with 0 on the right;
             nothing stands before them.
+        references: of each item the texts that are right, where target tokens do not say it all; else none.
         items: number of items, B.
         tokens: positions computed, padding included (B * L); None where items have no length.
         real_tokens: positions without padding; None where items have no length.
@@ -28,6 +29,7 @@ class Batch:
     inputs: Tensor
     lengths: Tensor | None = None
     targets: Tensor | None = None
+    references: tuple[tuple[str, ...], ...] = ()
     items: int
     tokens: int | None = None
     real_tokens: int | None = None

@@ -5,7 +5,7 @@ The last two are registered when this file is imported, also by `--import tests/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -292,6 +292,9 @@ BROKEN_DECODERS: list[tuple[type[FakeDecoder], list[str]]] = [
 ]
 
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReverseOptions:
     items: int = option(64, "items of each split", at_least=1)
@@ -356,12 +359,18 @@ class Reverse(Writing):
         train, validation, test = (self._examples(spec, self.items, seed) for seed in range(3))
         return Data(train=train, validation=validation, test=test, fingerprint=f"reverse-{self.items}")
 
+    def target_words(self, spec: Spec) -> Sequence[str]:
+        return ("",) * FIRST_TARGET_ID + tuple(LETTERS[: self.vocabulary - 1])
+
+    def text(self, words: Iterable[str]) -> str:
+        return "".join(words)
+
     def score(self, predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
         return share_right(predicted, expected)
 
 
 def share_right(predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
-    """Of tokens at their places."""
+    """Of letters, each a token, at their places."""
     both = zip(predicted, expected, strict=True)
     right = sum(one == other for said, true in both for one, other in zip(said, true, strict=False))
     total = sum(map(len, expected))

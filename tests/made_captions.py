@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from fakes import ReverseOptions, share_right
+from fakes import LETTERS, ReverseOptions, share_right
 from torch import Tensor
 
 from bench.batch import Batch
@@ -76,6 +76,12 @@ class Captions(Writing):
     def load(self, spec: Spec, encoding: str = "words", fold: int | None = None) -> Data:
         train, validation, test = (self._examples(self.items, seed) for seed in range(3))
         return Data(train=train, validation=validation, test=test, fingerprint=f"captions-{self.items}")
+
+    def target_words(self, spec: Spec) -> Sequence[str]:
+        return ("",) * FIRST_TARGET_ID + tuple(LETTERS[: self.kinds])
+
+    def text(self, words: Iterable[str]) -> str:
+        return "".join(words)
 
     def score(self, predicted: Sequence[Any], expected: Sequence[Any]) -> Score:
         return share_right(predicted, expected)

@@ -34,6 +34,7 @@ SIZES = {
     "imdb": 13_299_682,
     "rotten-tomatoes": 13_299_682,
     "traffic": 1_537_642,
+    "tatoeba": 85_331_175,
     "minilm": 83_506_384,
     "mnist-5k": 1_355_323,
     "mnist": 11_496_804,

@@ -64,7 +64,7 @@ def test_what_looks_like_a_path_is_one(path):
 def test_an_unknown_name_is_answered_with_the_nearest_one():
     with pytest.raises(UsageError, match=r"suite 'quik' is unknown; did you mean 'quick'\?"):
         find("quik")
-    with pytest.raises(UsageError, match=r"is unknown; expected one of: attention, ci, .*images"):
+    with pytest.raises(UsageError, match=r"is unknown; expected one of: addition, attention, .*images"):
         find("x" * 5000)
 
 

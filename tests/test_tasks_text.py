@@ -373,12 +373,13 @@ import sys
 from bench.options import fill
 from bench.spec import LengthAxis
 from bench.tasks import TASKS
-for name in ("imdb", "text-classification", "images", "tabular", "first-token", "parity", "recall"):
+for name in ("imdb", "text-classification", "images", "tabular", "first-token", "parity", "recall", "translation",
+             "addition", "captions"):
     kind = TASKS.get(name)
     task = kind.make(fill(kind.options, {given!r}.get(name, {{}}))[0])
     spec = task.spec(16 if task.length_axis is LengthAxis.FREE else None)
     task.random_batch(spec, 4, 0)
-    if name != "imdb":
+    if name not in ("imdb", "translation"):
         task.load(spec)
 print(*sys.modules)
 """
@@ -386,7 +387,7 @@ print(*sys.modules)
     command = [sys.executable, "-c", code]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
     assert "torch" in loaded
-    assert not {"sklearn", "pandas", "pydantic", "typer", "matplotlib", "scipy"} & set(loaded)
+    assert not {"sklearn", "pandas", "pydantic", "typer", "matplotlib", "scipy", "sacrebleu"} & set(loaded)
 
 
 # ── the real reviews ──

@@ -260,6 +260,9 @@ TASKS: Registry[TaskKind] = Registry(
         "forecast": "bench.tasks.forecast",
         "adding": "bench.tasks.adding",
         "copying": "bench.tasks.copying",
+        "addition": "bench.tasks.addition",
+        "translation": "bench.tasks.translation",
+        "captions": "bench.tasks.captions",
     },
     group="bench.tasks",
 )

@@ -123,6 +123,15 @@ class Images(Classification):
         Raises:
             UsageError: a file is no picture, or cannot be read.
         """
-        _, height, width = self.shape
-        pixels = np.stack([read_picture(Path(name), height, width) for name in given])
-        return Batch(inputs=torch.from_numpy(pixels[:, None]), items=len(given))
+        return read_pictures(given, self.shape)
+
+
+def read_pictures(given: Sequence[str], shape: tuple[int, int, int]) -> Batch:
+    """Pictures from files, in grey, stretched to (1, H, W).
+
+    Raises:
+        UsageError: a file is no picture, or cannot be read.
+    """
+    _, height, width = shape
+    pixels = np.stack([read_picture(Path(name), height, width) for name in given])
+    return Batch(inputs=torch.from_numpy(pixels[:, None]), items=len(given))

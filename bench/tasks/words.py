@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 PADDING_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
+UNKNOWN_WORD = "⁇"
+"""How an id of no word is written for people, as SentencePiece does."""
 # Raised whenever the same text would be encoded otherwise; part of fingerprints and of cache keys.
 WORDS_VERSION = 1
 
@@ -33,14 +35,15 @@ def tokenise(text: str) -> list[str]:
     return _WORD.findall(without_breaks(text).lower())
 
 
-def build_vocabulary(texts: Iterable[list[str]], size: int) -> dict[str, int]:
+def build_vocabulary(texts: Iterable[list[str]], size: int, first_id: int = FIRST_WORD_ID) -> dict[str, int]:
     """The commonest words with their ids, commonest first; equal counts in alphabetical order.
 
-    `size` is the number of ids, padding and the unknown word included; fewer words are no error.
+    `size` is the number of ids, those below `first_id` included, as padding and the unknown word are; fewer words are no
+    error.
     """
     counts = Counter(word for text in texts for word in text)
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return {word: place for place, (word, _) in enumerate(ranked[: size - FIRST_WORD_ID], start=FIRST_WORD_ID)}
+    return {word: place for place, (word, _) in enumerate(ranked[: size - first_id], start=first_id)}
 
 
 def encode(texts: Iterable[list[str]], vocabulary: Mapping[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -54,3 +57,8 @@ def encode(texts: Iterable[list[str]], vocabulary: Mapping[str, int]) -> tuple[N
         ids += [vocabulary.get(word, UNKNOWN_ID) for word in text] or [UNKNOWN_ID]
         offsets.append(len(ids))
     return np.array(ids, dtype=np.int32), np.array(offsets, dtype=np.int64)
+
+
+def spelt(ids: Iterable[int], words: Sequence[str]) -> Iterator[str]:
+    """The words that ids stand for; `UNKNOWN_WORD` for one that stands for none."""
+    return ((words[one] if one < len(words) else "") or UNKNOWN_WORD for one in ids)

