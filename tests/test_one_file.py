@@ -133,7 +133,8 @@ def test_all_about_it_can_be_asked(place: Place, name: str) -> None:
     # table, gate and classifier of two classes
     assert sheet["cost"]["parameters"] == 20_000 * 128 + 129 + 2 * 129
     assert {one["name"] for one in sheet["tasks"] if one["fits"]} >= {"imdb", "first-token", "parity"}
-    assert {one["state"] for one in sheet["contracts"] if one["name"] != "parameter_count"} == {"green"}
+    unasked = {"parameter_count", "causality", "decoding"}  # no closed form; and it writes nothing
+    assert {one["state"] for one in sheet["contracts"] if one["name"] not in unasked} == {"green"}
 
 
 def test_a_broken_one_is_red_and_says_why(place: Place) -> None:
