@@ -22,6 +22,7 @@ from bench.passes import split
 from bench.plan import resolve
 from bench.records import Case, Measure, Outcome, PassKind
 from bench.report import view as views
+from bench.report.charts import charts
 from bench.report.grids import kinds
 from bench.report.inside import inside
 from bench.spec import END_ID, InputKind, OutputKind, Spec
@@ -211,6 +212,25 @@ def test_cases_that_write_more_or_fewer_tokens_never_share_a_table() -> None:
         "4 new tokens",
         "64 new tokens",
     ]
+
+
+def test_charts_name_how_much_is_written_and_no_setting_that_all_share() -> None:
+    from made_run import made_run
+
+    run, results = made_run(labels=["lstm"], lengths=(64,))
+    decoding = [
+        CaseResult(
+            case=replace(one.case, id=f"N{place}", workload="decode", new_tokens=4),
+            trials=tuple(replace(trial, case_id=f"N{place}") for trial in one.trials),
+        )
+        for place, one in enumerate(results)
+        if one.case.workload == "inference"
+    ]
+    view = views.view(run, [*results, *decoding])
+    drawn = " ".join(str(panel) for chart in charts(view, "imdb", None, "r") for panel in chart.panels)
+    assert "decode, 4 new tokens, length 64" in drawn
+    assert "inference, length 64" in drawn
+    assert "fp32 on cpu" not in drawn
 
 
 def test_the_page_tells_first_and_next_token() -> None:

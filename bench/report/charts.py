@@ -144,8 +144,9 @@ def _place(shown: Shown, axis: str) -> int:
 
 def _kind_words(view: View, task: str, kind: Kind) -> str:
     workload, setting = kind
-    alone = len({other for _, other in kinds(view, task)}) == 1
-    return workload if alone else f"{workload} ({setting})"
+    if len({replace(other, new_tokens=None) for _, other in kinds(view, task)}) > 1:
+        return f"{workload} ({setting})"
+    return f"{workload}, {setting.new_tokens} new tokens" if setting.new_tokens else workload
 
 
 def _series(view: View, cases: Sequence[Shown], axis: str, quantity: Quantity) -> Iterator[Series]:
