@@ -10,7 +10,7 @@ import pytest
 from PIL import Image  # matplotlib brings it
 
 from bench.observations import PICTURE
-from bench.tasks.png import grey_png, mosaic
+from bench.tasks.png import GAP, GAP_GREY, grey_png, mosaic
 
 
 def read(address: str) -> np.ndarray:
@@ -32,8 +32,12 @@ def test_a_picture_is_what_it_was_in_sixteen_shades(shape: tuple[int, int]) -> N
 def test_pictures_stand_in_rows_and_small_ones_are_enlarged() -> None:
     pictures = [np.full((28, 20), value, dtype=np.uint8) for value in (10, 20, 30)]
     sheet = mosaic(pictures, 2)
-    assert sheet.shape == (56, 40)
-    assert [int(sheet[row, column]) for row, column in ((0, 0), (0, 20), (28, 0), (28, 20))] == [10, 20, 30, 0]
+    assert sheet.shape == (28 + GAP + 28, 20 + GAP + 20)
+    corners = ((0, 0), (0, 20 + GAP), (28 + GAP, 0), (28 + GAP, 20 + GAP))
+    assert [int(sheet[corner]) for corner in corners] == [10, 20, 30, 0]
+    assert set(sheet[28 : 28 + GAP].ravel()) == set(sheet[:, 20 : 20 + GAP].ravel()) == {GAP_GREY}
     small = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    assert np.array_equal(mosaic([small, small], 2)[::3, ::3], np.concatenate([small, small], axis=1))
+    both = mosaic([small, small], 2)
+    assert np.array_equal(both[::3, :24:3], small)
+    assert np.array_equal(both[::3, 24 + GAP :: 3], small)
     assert mosaic([small], 1).shape == (24, 24)

@@ -277,7 +277,7 @@ def _training_curves(view: View, task: str, prefix: str) -> Chart | None:
     room = 0.04 * (epochs[-1] - epochs[0])
     x = Scale(low=epochs[0] - room, high=epochs[-1] + room, log=False, ticks=ticks, unit=Unit.NUMBER, title="epoch")
     panel = Panel(
-        heading="training to accuracy",
+        heading="epoch by epoch",
         shows=f"{metric.title} on the validation split",
         series=tuple(series),
         x=x,

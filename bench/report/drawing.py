@@ -27,6 +27,7 @@ _LEFT, _TOP, _BOTTOM = 58, 50, 42
 LINE = 13
 """Pixels from one label to the next."""
 _LONGEST_LABEL = 15
+MOST_MARKS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +136,10 @@ def _draw_spots(axes: Axes, series: Series) -> None:
         errors = [[abs(value - end) for value, end in zip(values, side, strict=True)] for side in _sides(told)]
         xs = [spot.x for spot in told]
         axes.errorbar(xs, values, yerr=errors, fmt="none", ecolor=series.look.color, elinewidth=1.2, capsize=2.5)
+    # of many the marks would hide the line
+    marked = series.spots if len(series.spots) <= MOST_MARKS else series.spots[-1:]
     for hollow in (False, True):
-        alike = [spot for spot in series.spots if spot.hollow is hollow]
+        alike = [spot for spot in marked if spot.hollow is hollow]
         draw_marks(axes, series.look, [(spot.x, spot.estimate.value or 0.0) for spot in alike], hollow=hollow)
 
 

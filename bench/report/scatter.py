@@ -33,10 +33,10 @@ class Dot:
 
 def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[str, float]) -> None:
     """All dots with their intervals, then labels where nothing else is."""
-    _draw_floors(axes, panel, floors)
     for dot in dots:
         _draw_dot(axes, dot)
     taken = [box for dot in dots for box in _covered(axes, dot)]
+    taken += _draw_floors(axes, panel, floors, taken)
     for dot in sorted(dots, key=lambda dot: -(dot.ys[0].value or 0.0)):
         x, y = _pixel(axes, dot)
         width = _LETTER * len(shorten(dot.label))
@@ -65,17 +65,26 @@ def _draw_dot(axes: Axes, dot: Dot) -> None:
     draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=7)
 
 
-def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float]) -> None:
-    """A line for each within what is drawn, its name above it; of the others words at the edge that they lie beyond."""
+def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float], taken: Sequence[Box]) -> list[Box]:
+    """A line for each within what is drawn, its name above it; of the others words at the edge that they lie beyond.
+
+    A name stands on the right, or on the left where something is in its way there. Answered is what names take up.
+    """
     low, high = panel.y.low, panel.y.high
-    place: dict[str, Any] = {"color": MUTED, "size": 10, "ha": "right"}
+    place: dict[str, Any] = {"color": MUTED, "size": 10}
+    boxes: list[Box] = []
     inside = {name: value for name, value in floors.items() if low <= value <= high}
     wanted = [float(axes.transData.transform((1.0, value))[1]) + 6 for value in inside.values()]
     heights = spread(wanted, _LINE, axes.bbox.y0 + 6, axes.bbox.y1)
     for (name, value), height in zip(inside.items(), heights, strict=True):
         axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
         words = f"{name} {format_tick(value, panel.y.unit)}"
-        axes.annotate(words, (axes.bbox.x1 - 2, height), xycoords="figure pixels", va="center", **place)
+        width, middle = 5.5 * len(words), height
+        right = (axes.bbox.x1 - 2 - width, middle - _LINE / 2, axes.bbox.x1 - 2, middle + _LINE / 2)
+        left = (axes.bbox.x0 + 4, right[1], axes.bbox.x0 + 4 + width, right[3])
+        box = left if any(_touch(right, other) for other in taken) else right
+        boxes.append(box)
+        axes.annotate(words, (box[0], middle), xycoords="figure pixels", va="center", ha="left", **place)
     for mark, end, offset, beyond in (
         ("↓", low, 4, [name for name, value in floors.items() if value < low]),
         ("↑", high, -12, [name for name, value in floors.items() if value > high]),
@@ -83,7 +92,8 @@ def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float]) -> None:
         if beyond:
             words = ", ".join(f"{name} {format_tick(floors[name], panel.y.unit)}" for name in beyond)
             edge: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-            axes.annotate(f"{mark} {words}", (1.0, end), (-2, offset), **edge, **place)
+            axes.annotate(f"{mark} {words}", (1.0, end), (-2, offset), ha="right", **edge, **place)
+    return boxes
 
 
 def _pixel(axes: Axes, dot: Dot) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from bench.codec import digest
 from bench.errors import ModelError
 from bench.observations import Exhibit
 from bench.options import option
-from bench.quantity import METRICS
+from bench.quantity import METRICS, Unit, format_value
 from bench.spec import InputKind, LengthAxis, OutputKind, Spec
 from bench.tasks import Data, Evaluation, Score, task
 from bench.tasks.classification import refuse_fold, refuse_length
@@ -230,7 +230,7 @@ class Generation:
                 title="Made from noise",
                 says=f"{len(made)} pictures, one for each of the first rows of noise of the test split; none was chosen. "
                 f"Distances are over {len(predicted):,}, by a classifier that is right on "
-                f"{self._judged().accuracy:.1%} of the real test pictures.",
+                f"{format_value(self._judged().accuracy, Unit.SHARE)} of the real test pictures.",
                 picture=grey_png(mosaic(made, SHOWN_SIDE)),
             ),
             Exhibit(

@@ -16,18 +16,23 @@ Grey = NDArray[np.uint8]
 
 BITS = 4  # 16 shades look the same on such pictures, in a third of the bytes
 LEAST_SIDE = 28
+GAP, GAP_GREY = 2, 119  # between pictures, in pixels of the sheet
 
 
 def mosaic(pictures: Sequence[Grey], columns: int) -> Grey:
-    """Pictures (H, W) of one size in rows of so many, smaller ones enlarged to about `LEAST_SIDE`, black where none is left."""
-    height, width = pictures[0].shape
+    """Pictures (H, W) of one size in rows of so many with grey between them, black where none is left.
+
+    Smaller ones are enlarged to about `LEAST_SIDE`.
+    """
+    factor = max(1, LEAST_SIDE // max(pictures[0].shape))
+    height, width = (factor * side for side in pictures[0].shape)
     rows = -(-len(pictures) // columns)
-    cells = np.zeros((rows * columns, height, width), dtype=np.uint8)
-    cells[: len(pictures)] = pictures
-    sheet = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
-    factor = max(1, LEAST_SIDE // max(height, width))
-    enlarged: Grey = sheet.repeat(factor, axis=0).repeat(factor, axis=1)
-    return enlarged
+    cells = np.full((rows * columns, height + GAP, width + GAP), GAP_GREY, dtype=np.uint8)
+    cells[:, :height, :width] = 0
+    for cell, picture in zip(cells, pictures, strict=False):
+        cell[:height, :width] = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    sheet: Grey = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2).reshape(-1, columns * (width + GAP))
+    return sheet[:-GAP, :-GAP]
 
 
 def grey_png(pixels_HW: Grey) -> str:
