@@ -68,7 +68,7 @@ def _draw_dot(axes: Axes, dot: Dot) -> None:
 def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float], taken: Sequence[Box]) -> list[Box]:
     """A line for each within what is drawn, its name above it; of the others words at the edge that they lie beyond.
 
-    A name stands on the right, or on the left where something is in its way there. Answered is what names take up.
+    A name stands on the right, else on the left, else between, where nothing is in its way. Answered is what names take up.
     """
     low, high = panel.y.low, panel.y.high
     place: dict[str, Any] = {"color": MUTED, "size": 10}
@@ -79,12 +79,13 @@ def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float], taken: S
     for (name, value), height in zip(inside.items(), heights, strict=True):
         axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
         words = f"{name} {format_tick(value, panel.y.unit)}"
-        width, middle = 5.5 * len(words), height
-        right = (axes.bbox.x1 - 2 - width, middle - _LINE / 2, axes.bbox.x1 - 2, middle + _LINE / 2)
-        left = (axes.bbox.x0 + 4, right[1], axes.bbox.x0 + 4 + width, right[3])
-        box = left if any(_touch(right, other) for other in taken) else right
+        width = 5.5 * len(words)
+        first, last = axes.bbox.x1 - 2 - width, axes.bbox.x0 + 4
+        starts = [first, last, *(first + (last - first) * tenth / 10 for tenth in range(1, 10))]
+        places = [(start, height - _LINE / 2, start + width, height + _LINE / 2) for start in starts]
+        box = next((one for one in places if not any(_touch(one, other) for other in taken)), places[0])
         boxes.append(box)
-        axes.annotate(words, (box[0], middle), xycoords="figure pixels", va="center", ha="left", **place)
+        axes.annotate(words, (box[0], height), xycoords="figure pixels", va="center", ha="left", **place)
     for mark, end, offset, beyond in (
         ("↓", low, 4, [name for name, value in floors.items() if value < low]),
         ("↑", high, -12, [name for name, value in floors.items() if value > high]),
