@@ -11,9 +11,8 @@ from matplotlib import rc_context
 
 from bench.quantity import Unit
 from bench.report import svg
-from bench.report.drawing import LINE, Panel, Series, canvas, shorten, spread
+from bench.report.drawing import LINE, Panel, Series, canvas, label_end, spread
 from bench.report.scales import even_scale
-from bench.report.svg import INK
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1, 2)))
 
@@ -48,7 +47,6 @@ def draw_curves(
             axes.plot(curve.x, curve.y, color=curve.color, linestyle=dash, linewidth=1.5)
         ends = [axes.transData.transform((curve.x[-1], curve.y[-1])) for curve in curves]
         heights = spread([float(y) for _, y in ends], LINE, axes.bbox.y0, axes.bbox.y1)
-        for curve, height in zip(curves, heights, strict=True):
-            place: dict[str, Any] = {"xycoords": "figure pixels", "va": "center"}
-            axes.annotate(shorten(curve.name), (axes.bbox.x1 + 8, height), color=INK, **place)
+        for curve, (x, y), height in zip(curves, ends, heights, strict=True):
+            label_end(axes, curve.name, (float(x) + 1, float(y)), height, curve.color)
     return svg.inline(figure, prefix, f"{shows}, {heading}", description)

@@ -182,25 +182,23 @@ def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
     points = [axes.transData.transform((spot.x, spot.estimate.value or 0.0)) for spot in spots]
     heights = spread([float(y) for _, y in points], LINE, axes.bbox.y0, axes.bbox.y1)
     for series, (x, y), height in zip(longest.values(), points, heights, strict=True):
-        start, end = (x + 5, y), (axes.bbox.x1 + 8, height)
-        leader = {
-            "arrowstyle": "-",
-            "color": series.look.color,
-            "lw": 0.7,
-            "shrinkA": 0,
-            "shrinkB": 0,
-            "relpos": (0, 0.5),
-        }
-        axes.annotate(
-            shorten(series.label),
-            xy=start,
-            xytext=end,
-            xycoords="figure pixels",
-            textcoords="figure pixels",
-            va="center",
-            color=INK,
-            arrowprops=leader if math.dist(start, end) > 12 else None,
-        )
+        label_end(axes, series.label, (x + 5, y), height, series.look.color)
+
+
+def label_end(axes: Axes, label: str, start: tuple[float, float], height: float, color: str) -> None:
+    """A label on the right of the axes at a height, with a line in its colour from where it belongs; all in pixels."""
+    end = (axes.bbox.x1 + 8, height)
+    leader = {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
+    axes.annotate(
+        shorten(label),
+        xy=start,
+        xytext=end,
+        xycoords="figure pixels",
+        textcoords="figure pixels",
+        va="center",
+        color=INK,
+        arrowprops=leader if math.dist(start, end) > 12 else None,
+    )
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

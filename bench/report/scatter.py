@@ -71,29 +71,28 @@ def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float], taken: S
     A name stands on the right, else on the left, else between, where nothing is in its way. Answered is what names take up.
     """
     low, high = panel.y.low, panel.y.high
-    place: dict[str, Any] = {"color": MUTED, "size": 10}
     boxes: list[Box] = []
-    inside = {name: value for name, value in floors.items() if low <= value <= high}
-    wanted = [float(axes.transData.transform((1.0, value))[1]) + 6 for value in inside.values()]
-    heights = spread(wanted, _LINE, axes.bbox.y0 + 6, axes.bbox.y1)
-    for (name, value), height in zip(inside.items(), heights, strict=True):
-        axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
-        words = f"{name} {format_tick(value, panel.y.unit)}"
+
+    def write(words: str, height: float) -> None:
         width = 5.5 * len(words)
         first, last = axes.bbox.x1 - 2 - width, axes.bbox.x0 + 4
         starts = [first, last, *(first + (last - first) * tenth / 10 for tenth in range(1, 10))]
         places = [(start, height - _LINE / 2, start + width, height + _LINE / 2) for start in starts]
-        box = next((one for one in places if not any(_touch(one, other) for other in taken)), places[0])
-        boxes.append(box)
-        axes.annotate(words, (box[0], height), xycoords="figure pixels", va="center", ha="left", **place)
-    for mark, end, offset, beyond in (
-        ("↓", low, 4, [name for name, value in floors.items() if value < low]),
-        ("↑", high, -12, [name for name, value in floors.items() if value > high]),
-    ):
-        if beyond:
-            words = ", ".join(f"{name} {format_tick(floors[name], panel.y.unit)}" for name in beyond)
-            edge: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-            axes.annotate(f"{mark} {words}", (1.0, end), (-2, offset), ha="right", **edge, **place)
+        free = (one for one in places if not any(_touch(one, other) for other in (*taken, *boxes)))
+        boxes.append(next(free, places[0]))
+        style: dict[str, Any] = {"color": MUTED, "size": 10, "ha": "left", "va": "center"}
+        axes.annotate(words, (boxes[-1][0], height), xycoords="figure pixels", **style)
+
+    words = {name: f"{name} {format_tick(value, panel.y.unit)}" for name, value in floors.items()}
+    if beyond := [words[name] for name, value in floors.items() if value < low]:
+        write(f"↓ {', '.join(beyond)}", axes.bbox.y0 + 8)
+    if beyond := [words[name] for name, value in floors.items() if value > high]:
+        write(f"↑ {', '.join(beyond)}", axes.bbox.y1 - 8)
+    inside = {name: value for name, value in floors.items() if low <= value <= high}
+    wanted = [float(axes.transData.transform((1.0, value))[1]) + 6 for value in inside.values()]
+    for name, height in zip(inside, spread(wanted, _LINE, axes.bbox.y0 + 6, axes.bbox.y1), strict=True):
+        axes.axhline(inside[name], color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+        write(words[name], height)
     return boxes
 
 
