@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.architectures import Architecture
 from bench.architectures.foreign import fitting, lookup
-from bench.errors import BenchError
+from bench.errors import BenchError, DataError
 from bench.options import fill
 from bench.records import Variant, task_key, written
 from bench.spec import LengthAxis, Spec
@@ -121,8 +121,18 @@ def _open(kind: TaskKind, entry: TaskEntry, title: str, folder: Path) -> ChosenT
         resolved={**dataclasses.asdict(options), **names},
         has_paths=bool(paths),
         task=task,
-        kinds=task.spec(_ANY_LENGTH if task.length_axis is LengthAxis.FREE else None),
+        kinds=_kinds(task),
     )
+
+
+def _kinds(task: Task) -> Spec:
+    """Its spec at some length; a user's file may be too short for the usual one."""
+    if task.length_axis is not LengthAxis.FREE:
+        return task.spec(None)
+    try:
+        return task.spec(_ANY_LENGTH)
+    except DataError:
+        return task.spec(1)
 
 
 def choose_variants(suite: Suite, folder: Path) -> tuple[list[ChosenVariant], list[str]]:

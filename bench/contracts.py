@@ -227,14 +227,12 @@ def rows(subject: Checked) -> str:
         alone = subject.answer(_row(subject, place, None, None))
         if not _close(alone, together[place : place + 1]):
             return f"item {place} is answered differently among others {_by(alone, together[place : place + 1])}"
-    lengths = _lengths(subject.spec)
-    if not lengths:
+    mixed = _mixed(subject)
+    if mixed is None:
         return ""
-    columns = subject.batch.inputs.shape[1]
-    padded = [_row(subject, place, columns, length) for place, length in enumerate(lengths)]
-    mixed = replace(subject.batch, inputs=torch.cat([row.inputs for row in padded]), lengths=torch.tensor(lengths))
-    together = subject.answer(mixed)
-    for place, (row, length) in enumerate(zip(padded, lengths, strict=True)):
+    together, columns = subject.answer(mixed), subject.batch.inputs.shape[1]
+    for place, length in enumerate(_lengths(subject.spec)):
+        row = _row(subject, place, columns, length)
         alone, among = (
             _real(outputs, subject.spec, length) for outputs in (subject.answer(row), together[place, None])
         )
@@ -263,14 +261,15 @@ def decoding(subject: Checked) -> str:
     model = subject.model.eval()
     if not isinstance(model, Decoder):
         return "it has no start and next, so nothing can be written with it"
-    targets, together = asked(subject.batch), subject.answer(subject.batch)
-    state = model.start(subject.batch.inputs, subject.batch.lengths)
-    tokens = torch.full_like(targets[:, 0], START_ID)
-    for place in range(targets.shape[1]):
-        said, state = model.next(tokens, state)
-        if not _close(said, together[:, place]):
-            return f"token {place + 1} alone is answered differently {_by(said, together[:, place])}"
-        tokens = targets[:, place]
+    padded = _mixed(subject)
+    for batch, which in ((subject.batch, ""), *([(padded, " of padded texts")] if padded else [])):
+        targets, together = asked(batch), subject.answer(batch)
+        state, tokens = model.start(batch.inputs, batch.lengths), torch.full_like(targets[:, 0], START_ID)
+        for place in range(targets.shape[1]):
+            said, state = model.next(tokens, state)
+            if not _close(said, together[:, place]):
+                return f"token {place + 1}{which} alone is answered differently {_by(said, together[:, place])}"
+            tokens = targets[:, place]
     return ""
 
 
@@ -326,6 +325,15 @@ def _row(subject: Checked, place: int, columns: int | None, length: int | None) 
     targets = None if subject.batch.targets is None else subject.batch.targets[place : place + 1]
     lengths = None if length is None else torch.tensor([length])
     return replace(subject.batch, inputs=inputs, lengths=lengths, targets=targets, items=1)
+
+
+def _mixed(subject: Checked) -> Batch | None:
+    """All items as one batch, each of another length and padded; None where items have no length."""
+    lengths, columns = _lengths(subject.spec), subject.batch.inputs.shape[1]
+    if not lengths:
+        return None
+    rows = [_row(subject, place, columns, length).inputs for place, length in enumerate(lengths)]
+    return replace(subject.batch, inputs=torch.cat(rows), lengths=torch.tensor(lengths))
 
 
 def _real(outputs: Tensor, spec: Spec, length: int) -> Tensor:

@@ -51,10 +51,15 @@ _HEADLINES = {
 _REAL = frozenset({"value", "low", "high"})
 
 
-def headline(results: Sequence[CaseResult], case: Case) -> str:
-    """The metric that stands for a case in tables: throughput; of a fit the task's own, `accuracy` until one has ended."""
+def headline(run: Run, results: Sequence[CaseResult], case: Case) -> str:
+    """The metric that stands for a case in tables: throughput; of a fit the task's own.
+
+    Of runs from before plans named it, what fits have: `accuracy`, else their first.
+    """
     if case.fit is None:
         return "throughput_items_per_s"
+    if case.task_key in run.plan.headlines:
+        return run.plan.headlines[case.task_key]
     fits = (fit for result in results if result.case.task_key == case.task_key for fit in estimates.good_fits(result))
     names = next((list(fit.metrics) for fit in fits if fit.metrics), ["accuracy"])
     return "accuracy" if "accuracy" in names else names[0]
@@ -87,7 +92,7 @@ def _rows(run: Run, results: Sequence[CaseResult], result: CaseResult) -> Iterat
     start = _start(run, result)
     end = _end(run, result)
     found = estimates.estimates(result)
-    expected = headline(results, result.case)
+    expected = headline(run, results, result.case)
     for name in estimates.metric_order([*found, *({expected} - set(found))]):
         for estimate in _intervals(result, name, found.get(name, Estimate(value=None))):
             why = reason or ("" if estimate.low is not None else estimate.reason)

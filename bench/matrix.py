@@ -47,6 +47,9 @@ def expand(
             for case in _points(task, variant, table, content.accuracy, device=device, threads=threads):
                 length = case.sequence_length
                 specs[length] = specs[length] if length in specs else task.task.spec(length)
+                if wrong := _too_long(case, task, specs[length]):
+                    problems += [] if wrong in problems else [wrong]
+                    continue
                 key = definition_hash(case, task.resolved, specs[length])
                 if seen.setdefault(key, variant.title) is not variant.title:
                     problems.append(f"{variant.title}: makes the same cases as {seen[key]}; remove one or change it")
@@ -54,6 +57,17 @@ def expand(
                 name = case_id(case, task_slugs[task.key], label_slugs[variant.variant.label])
                 cases.append(replace(case, id=name, definition_hash=key))
     return cases, problems
+
+
+def _too_long(case: Case, task: ChosenTask, spec: Spec) -> str:
+    """What is wrong with the number of tokens to be written: models are built for as many as the task has at most."""
+    if case.new_tokens is None or spec.target_length is None or case.new_tokens <= spec.target_length:
+        return ""
+    where = "" if case.sequence_length is None else f" at length {case.sequence_length}"
+    return (
+        f"'speed.new_tokens' is {case.new_tokens}; expected at most {spec.target_length}, the end included: task "
+        f"'{task.key}' has no longer answers{where}"
+    )
 
 
 def case_id(case: Case, task: str, label: str) -> str:

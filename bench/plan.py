@@ -85,6 +85,7 @@ def resolve(
         operating_point=point,
         imports=modules,
         pretrained=_pretrained(kept, variants),
+        headlines={task.key: task.task.headline for task in tasks} if content.accuracy else {},
         # a suite that names no file of the user's does not say where it lay: records hold no folder without need
         folder=_recorded(folder) if modules or _name_files(tasks, variants) else ".",
     )

@@ -278,6 +278,7 @@ class Plan:
         folds: number of folds of each task (by task key) that is cross-validated.
         imports: modules of the user's to import in every child, as the user wrote them.
         pretrained: names of the weights that some of its models start from.
+        headlines: the metric that stands for each task that is trained, by task key.
         save_models: whether every finished fit keeps its best weights.
         folder: where paths in the suite start from, relative to the working folder where that is possible.
     """
@@ -292,6 +293,7 @@ class Plan:
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     imports: tuple[str, ...] = ()
     pretrained: tuple[str, ...] = ()
+    headlines: Mapping[str, str] = field(default_factory=dict)
     save_models: bool = False
     folder: str = "."
 

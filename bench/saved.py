@@ -225,6 +225,11 @@ def _line(error: Exception) -> str:
 
 
 @torch.inference_mode()
+def _values(answer: Answer) -> list[float]:
+    """The numbers in an answer."""
+    return [*answer.probabilities.values(), *(one for one in answer.said if isinstance(one, float))]
+
+
 def ask(
     model: nn.Module, task: Reading, legend: Legend, given: Sequence[str], *, at_once: int, inverted: bool = False
 ) -> list[Answer]:
@@ -247,6 +252,6 @@ def ask(
             raise
         except Exception as error:
             raise ModelError(f"the model cannot read this: {type(error).__name__}: {_line(error)}") from error
-    if any(math.isnan(value) for answer in found for value in answer.probabilities.values()):
+    if not all(math.isfinite(value) for answer in found for value in _values(answer)):
         raise ModelError("the model's answers are no numbers (NaN); train it again")
     return found

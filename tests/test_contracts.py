@@ -13,7 +13,8 @@ from made_run import made_run
 from torch import Tensor, nn
 
 from bench import frames
-from bench.architectures import ARCHITECTURES, Architecture
+from bench.architectures import ARCHITECTURES, Architecture, State
+from bench.architectures.decoding import shifted
 from bench.contracts import CONTRACTS, check
 from bench.errors import ModelError
 from bench.options import fill
@@ -173,6 +174,25 @@ def test_a_broken_decoder_is_red(broken: Any, names: list[str]) -> None:
     reverse, decoder = fakes.Reverse(fakes.ReverseOptions()), ARCHITECTURES.get("fake-decoder")
     twin = dataclasses.replace(decoder, build=broken)
     assert list(check(twin, reverse, reverse.spec(9), decoder.hyperparameters())) == names
+
+
+def test_what_reads_padding_when_it_writes_by_itself_is_red() -> None:
+    class ReadsPadding(fakes.FakeDecoder):
+        def start(self, inputs: Tensor, lengths: Tensor | None = None) -> State:
+            return super().start(inputs)
+
+        def forward(self, inputs: Tensor, lengths: Tensor | None, targets: Tensor) -> Tensor:
+            state, logits = fakes.FakeDecoder.start(self, inputs, lengths), []
+            for token_B in shifted(targets).unbind(dim=1):
+                answer, state = self.next(token_B, state)
+                logits.append(answer)
+            return torch.stack(logits, dim=1)
+
+    reverse, decoder = fakes.Reverse(fakes.ReverseOptions()), ARCHITECTURES.get("fake-decoder")
+    twin = dataclasses.replace(decoder, build=ReadsPadding)
+    found = check(twin, reverse, reverse.spec(9), decoder.hyperparameters())
+    assert list(found) == ["decoding"]
+    assert "of padded texts alone is answered differently" in found["decoding"]
 
 
 def test_what_cannot_write_by_itself_is_red() -> None:

@@ -157,6 +157,30 @@ def test_a_task_they_are_not_for_is_refused(workload: str, more: str, kind: str,
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(("written", "fits"), [(9, True), (10, False)])
+def test_no_more_is_written_than_a_task_has_answers_for(written: int, fits: bool, tmp_path: Path) -> None:
+    text = f"""
+name = "made"
+task = "fake-reverse"
+[[architecture]]
+name = "fake-decoder"
+[speed]
+workloads = ["decode"]
+sequence_lengths = [8]
+batch_sizes = [1]
+new_tokens = [4, {written}]
+"""
+    if fits:
+        assert [one.new_tokens for one in plan_of(tmp_path, text).cases] == [4, 9]
+        return
+    sentence = (
+        "'speed.new_tokens' is 10; expected at most 9, the end included: task 'fake-reverse' has no longer answers"
+    )
+    with pytest.raises(SuiteError) as caught:
+        plan_of(tmp_path, text)
+    assert str(caught.value).count(sentence) == 1
+
+
 def decode_case() -> Case:
     made = case("fake-decoder", workload="decode")
     return replace(made, task="fake-reverse", sequence_length=5, batch_size=3, new_tokens=4)

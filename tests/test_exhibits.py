@@ -11,7 +11,7 @@ from made_run import LABELS, made_quick_run, made_run
 
 from bench.frames import Runs
 from bench.observations import PICTURE, CaseResult, Exhibit, Fit, Line
-from bench.records import Run
+from bench.records import Outcome, Run
 from bench.report import render, summary
 from bench.report import view as views
 from bench.report.exhibits import MOST_CLASSES, Gallery, gallery
@@ -162,6 +162,38 @@ def test_floors_stand_in_the_note_and_in_the_chart() -> None:
     assert "most frequent tag 80 %" in text  # drawn within the chart
     assert "Dotted: what simple rules score" in text
     assert "Simple rules" not in page(small())
+
+
+def test_floors_are_those_of_the_length_that_is_told() -> None:
+    run, results = made_run(labels=LABELS[:2], lengths=(256,))
+    fits = [result for result in results if result.fits]
+    short = [
+        replace(result, case=replace(result.case, id=f"{result.case.id}-short", sequence_length=64)) for result in fits
+    ]
+    made = [
+        *(with_fits((run, [one]), floors={"rule": 0.1})[1][0] for one in short),
+        *(one for one in results if not one.fits),
+        *(with_fits((run, [one]), floors={"rule": 0.7})[1][0] for one in fits),
+    ]
+    assert views.view(run, made).floors("imdb") == {"rule": pytest.approx(0.7)}
+
+
+def test_floors_need_no_good_fit_of_the_first_variant() -> None:
+    run, results = with_fits(small(), floors={"rule": 0.7})
+    first = next(place for place, result in enumerate(results) if result.fits)
+    lost = tuple(replace(fit, outcome=Outcome.FAILED, floors={}) for fit in results[first].fits)
+    results[first] = replace(results[first], fits=lost)
+    assert views.view(run, results).floors("imdb") == {"rule": pytest.approx(0.7)}
+    none = [replace(result, fits=()) for result in results]
+    assert views.view(run, none).floors("imdb") == {}
+
+
+def test_a_task_none_of_whose_fits_ended_well_has_its_own_headline() -> None:
+    run, results = small()
+    lost = [replace(result, fits=()) for result in results]
+    told = replace(run, plan=replace(run.plan, headlines={"imdb": "bleu"}))
+    assert views.view(told, lost).headline("imdb").title == "BLEU"
+    assert views.view(run, lost).headline("imdb").name == "accuracy"
 
 
 def test_who_does_not_beat_a_simple_rule_is_named() -> None:

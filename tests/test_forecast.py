@@ -384,6 +384,17 @@ def test_the_real_series(real: Forecast) -> None:
     assert TRAFFIC.licence.startswith("CC BY 4.0")
 
 
+def test_a_file_that_is_long_enough_for_the_suites_windows_will_do(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("value\n" + "\n".join(map(str, wave(80))))
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\n[[task]]\nname = "forecast"\nfile = "mine.csv"\nhorizon = 2\n[[architecture]]\nname = "mlp"\n'
+        "[accuracy]\nsequence_lengths = [8]\nepochs = 1\n"
+    )
+    plan = resolve(load(tmp_path / "mine.toml"), threads=1, device="cpu")
+    assert [case.sequence_length for case in plan.cases] == [8]
+    assert plan.headlines == {plan.cases[0].task_key: "mae"}
+
+
 # ── a window of one's own ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -400,5 +411,7 @@ def test_a_given_window_is_read_as_in_training_and_answered_in_the_series_own_un
     said = task.answers(Says(0.0, 2), batch, legend)
     # nothing above the mean of training, twice
     assert said[0].said == pytest.approx((task.history.mean, task.history.mean))
+    with pytest.raises(UsageError, match="found '1e300', expected a number"):
+        task.read(["1e300,2,3,4,5,6"], legend)
     with pytest.raises(UsageError, match="found 1 values, expected 6 numbers with commas between them"):
         task.read(["3"], legend)

@@ -314,6 +314,11 @@ def test_endings_tell_of_words_that_never_came(tmp_path: Path) -> None:
     assert found[1] > 0.99
 
 
+def test_one_tag_alone_is_nothing_to_learn(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="all words have the tag 'O', expected at least two different tags"):
+        load(own(tmp_path, [[(f"word{place}", "O")] for place in range(40)]))
+
+
 # ── sentences of one's own ─────────────────────────────────────────────────────────────────────────────────────────
 
 

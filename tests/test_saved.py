@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from bench.architectures import ARCHITECTURES
 from bench.architectures.foreign import lookup
+from bench.batch import Batch
 from bench.errors import BenchError, ModelError, NotComparableError, StoreError
 from bench.saved import SavedModel, ask, expect_of, read, restored, write
 from bench.spec import InputKind, OutputKind, Spec
-from bench.tasks import TASKS, Legend, Reading
+from bench.tasks import TASKS, Answer, Legend, Reading
 from bench.tasks.imdb import Imdb, Options
 
 TEXTS = (
@@ -346,6 +347,15 @@ def test_a_model_that_cannot_answer_is_an_error_in_one_sentence() -> None:
         ask(Raising(), TASK, LEGEND, TEXTS, at_once=2)
     with pytest.raises(ModelError, match="are no numbers"):
         ask(NotANumber(), TASK, LEGEND, TEXTS, at_once=2)
+
+
+def test_values_that_are_no_numbers_are_an_error_too() -> None:
+    class Forecasts(Imdb):
+        def answers(self, model: nn.Module, batch: Batch, legend: Legend) -> list[Answer]:
+            return [Answer(said=(1.0, float("inf")))] * batch.items
+
+    with pytest.raises(ModelError, match="are no numbers"):
+        ask(NotANumber(), Forecasts(Options(vocabulary_size=SPEC.vocabulary_size or 0)), LEGEND, TEXTS, at_once=2)
 
 
 def test_a_legend_of_features_needs_no_words() -> None:

@@ -77,6 +77,7 @@ def place(case: Case) -> str:
     parts = [case.task_key, case.variant.label, case.workload]
     parts += [f"length {case.sequence_length}"] if case.sequence_length else []
     parts += [] if case.fit else [f"batch {case.batch_size}"]
+    parts += [f"{case.new_tokens} new tokens"] if case.new_tokens else []
     return ", ".join(parts)
 
 

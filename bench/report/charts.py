@@ -174,7 +174,8 @@ def _caption(cases: Sequence[Shown], quantity: Quantity) -> str:
         parts.append(f"Hollow: {doubts}.")
     missing = [
         f"{shown.case.variant.label}, {shown.case.workload}, "
-        f"{views.place_words(shown.case.sequence_length, shown.case.batch_size)} ({views.outcome_words(shown.outcome)})"
+        f"{views.place_words(shown.case.sequence_length, shown.case.batch_size, shown.case.new_tokens)} "
+        f"({views.outcome_words(shown.outcome)})"
         for shown in cases
         if not shown.good and shown.outcome not in (None, Outcome.OUT_OF_MEMORY)
     ]

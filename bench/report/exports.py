@@ -46,7 +46,7 @@ def single(runs: Runs, format: str) -> tuple[Run, Sequence[CaseResult]]:
 
 def of_run(run: Run, results: Sequence[CaseResult]) -> list[Figure]:
     """What a gate would judge of a run, and the metric that stands for each case in tables."""
-    chosen = {result.case.id: {TIME, *EXACT, headline(results, result.case)} for result in results}
+    chosen = {result.case.id: {TIME, *EXACT, headline(run, results, result.case)} for result in results}
     found: dict[tuple[str, str], Figure] = {}
     for row in rows(run, results):
         case_id, metric, value = str(row["case"]), str(row["metric"]), row["value"]

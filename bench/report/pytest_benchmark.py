@@ -34,7 +34,7 @@ def render(run: Run, results: Sequence[CaseResult]) -> str:
 
 def group(case: Case) -> str:
     """What cases are put side by side in: alike but for the model."""
-    place = place_words(case.sequence_length, case.batch_size)
+    place = place_words(case.sequence_length, case.batch_size, case.new_tokens)
     return f"{case.task_key}, {case.workload}, {place}, {case.precision}"
 
 

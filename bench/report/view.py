@@ -123,18 +123,22 @@ class View:
         return [shown for shown in self.cases if shown.case.task_key == task and shown.case.fit is not None]
 
     def floors(self, task: str) -> dict[str, float]:
-        """What simple rules score on the test items of a task's fits by its headline metric; the mean over fits."""
+        """What simple rules score by the headline metric on the test items of those fits that are told; the mean over folds."""
+        place = point(self.run, (shown.case for shown in self.timed(task)))
+        told = fits_for(self.fits(task), place.sequence_length if place else None).values()
+        # fits of one length have the same test items: whichever of them has ended well will do
+        length = max((shown.case.sequence_length or 0 for shown in told if shown.good), default=0)
+        alike = [shown.result for shown in told if shown.good and (shown.case.sequence_length or 0) == length]
         found: dict[str, list[float]] = {}
-        for shown in self.fits(task)[:1]:
-            for fit in estimates.good_fits(shown.result):
-                for name, value in fit.floors.items():
-                    found.setdefault(name, []).append(value)
+        for fit in estimates.good_fits(alike[0]) if alike else ():
+            for name, value in fit.floors.items():
+                found.setdefault(name, []).append(value)
         return {name: fmean(values) for name, values in found.items()}
 
     def headline(self, task: str) -> Metric:
         """The metric by which a task's fits are told apart."""
         fits = self.fits(task)
-        name = headline([shown.result for shown in fits], fits[0].case) if fits else "accuracy"
+        name = headline(self.run, [shown.result for shown in fits], fits[0].case) if fits else "accuracy"
         return metric(name)
 
 
@@ -222,9 +226,10 @@ def fits_for(fits: Sequence[Shown], length: int | None) -> dict[str, Shown]:
     return chosen
 
 
-def place_words(length: int | None, batch: int | None) -> str:
+def place_words(length: int | None, batch: int | None, new_tokens: int | None = None) -> str:
     """`length 256, batch 32`; a task without lengths has only the batch."""
     parts = [f"length {length}" if length else "", f"batch {batch}" if batch else ""]
+    parts.append(f"{new_tokens} new tokens" if new_tokens else "")
     return ", ".join(part for part in parts if part)
 
 

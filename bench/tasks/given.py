@@ -6,6 +6,9 @@ import math
 
 from bench.errors import UsageError
 
+LARGEST = 3e38
+"""About what fp32 holds, in which models compute."""
+
 
 def numbers(row: str, count: int) -> list[float]:
     """The numbers of a row, with commas between them.
@@ -23,7 +26,7 @@ def numbers(row: str, count: int) -> list[float]:
             value = float(cell)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if not abs(value) <= LARGEST:
             raise UsageError(f"'{shown}': found '{cell.strip()}', expected a number")
         found.append(value)
     return found

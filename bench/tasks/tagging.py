@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.batch import Batch
 from bench.codec import digest
+from bench.errors import DataError
 from bench.quantity import Unit, format_value
 from bench.spec import PADDED_CLASS
 from bench.tasks.data.cache import Arrays, prepared
@@ -97,6 +98,9 @@ def prepare(
     arrays that are needed, all if none is named; `classes` are all tags in the order of their numbers, in alphabetical order
     those of the sentences where none are given. Of each split there are ids (words, F), tags and offsets; of all words of the
     test split what `likeliest_tags` says.
+
+    Raises:
+        DataError: there are too few sentences to be split, or all words have the same tag.
     """
     made_of = ["tagging", identity, vocabulary_size, suffixes, classes, TAGGING_VERSION]
     return prepared(digest(made_of, 24), lambda: _prepare(read(), vocabulary_size, suffixes, where, classes), names)
@@ -112,6 +116,8 @@ def _prepare(
         for name in SPLITS
     }
     classes = classes or sorted({tag for part in parts.values() for _, tags in part for tag in tags})
+    if len(classes) < 2:
+        raise DataError(f"{where}: all words have the tag '{classes[0]}', expected at least two different tags")
     class_of = {tag: place for place, tag in enumerate(classes)}
     vocabulary = build_vocabulary(
         ([part for word in words for part in parts_of(word, suffixes)] for words, _ in parts["train"]), vocabulary_size
