@@ -210,6 +210,15 @@ def test_who_does_not_beat_a_simple_rule_is_named() -> None:
     assert "simple rule" not in said()
 
 
+def test_a_lone_variant_is_it() -> None:
+    made = with_fits(
+        made_run(labels=LABELS[:1], lengths=(256,)), metrics={"bleu": 20.0}, correct=None, floors={"copying": 1.0}
+    )
+    said = " ".join(map(str, summary.lead(views.view(*made), "imdb")))
+    assert "BLEU: <strong>nbow</strong>" in said
+    assert "It is better than the best simple rule, copying (1.00)." in said
+
+
 def test_of_an_error_the_lowest_rule_counts() -> None:
     made = with_fits(small(), metrics={"mse": 2.0}, correct=None, floors={"last value": 1.0, "mean": 3.0})
     said = " ".join(map(str, summary.lead(views.view(*made), "imdb")))

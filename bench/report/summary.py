@@ -80,7 +80,7 @@ def _sentence(contest: Contest) -> Markup | None:
         return None
     first, *tied = ahead
     if len(known) == 1:
-        return Markup("{}: {}.").format(contest.title.capitalize(), _who(contest, first))
+        return Markup("{}: {}.").format(contest.title[:1].upper() + contest.title[1:], _who(contest, first))
     if tied:
         names = [_who(contest, key) for key in ahead]
         listed = Markup(", ").join(names[:-1]) + Markup(" and ") + names[-1]
@@ -101,9 +101,11 @@ def _beside_floors(view: View, task: str, contest: Contest, unit: Unit) -> Marku
     name = max(floors, key=lambda name: sign * floors[name])
     rule = f"{name} ({format_value(floors[name], unit)})"
     short = [key for key, one in known.items() if min(sign * end for end in ends(one)) <= sign * floors[name]]
-    alone = "" if all(one.low is not None for one in known.values()) else " Some of these are single values."
+    single = "It is a single value." if len(known) == 1 else "Some of these are single values."
+    alone = "" if all(one.low is not None for one in known.values()) else f" {single}"
     if not short:
-        return Markup("Every one of them is better than the best simple rule, {}.{}").format(rule, alone)
+        who = "It" if len(known) == 1 else "Every one of them"
+        return Markup("{} is better than the best simple rule, {}.{}").format(who, rule, alone)
     names = Markup(", ").join(
         Markup("<strong>{}</strong>").format(contest.cases[key].case.variant.label) for key in short
     )
