@@ -29,6 +29,7 @@ from bench.cli.planning import (
 from bench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from bench.records import Plan
     from bench.store import RunFolder
 
 DEFAULT_SUITE = "quick"
@@ -77,8 +78,7 @@ def run(
     expect_writable(reports, "--reports")
     expect_writable(results, "--results")
     if resume is not None:
-        given = [name for name, value in changes.items() if value is not None]
-        if given:
+        if given := [name for name, value in changes.items() if value is not None]:
             raise UsageError(
                 f"{given[0]}: a run goes on as it was planned; leave it out, or start a new run without --resume"
             )
@@ -93,15 +93,20 @@ def run(
             overrides=overrides(set_ or [], budget),
             imports=import_ or [],
         )
-        if save_models and all(case.fit is None for case in plan.cases):
-            raise UsageError(
-                f"--save-models: suite '{plan.suite}' trains nothing here; add [accuracy] to it, or leave it out"
-            )
-        plan = replace(plan, save_models=save_models)
+        plan = _saving(plan) if save_models else plan
         bring_data(plan)
         folder = store.create(results, new_run(loaded, plan, seed or 0))
     code = _measure(folder, reports, _resume_command(folder, results, reports, data))
     raise typer.Exit(int(code))
+
+
+def _saving(plan: Plan) -> Plan:
+    """The same plan, whose fits keep their models."""
+    if all(case.fit is None for case in plan.cases):
+        raise UsageError(
+            f"--save-models: suite '{plan.suite}' trains nothing here; add [accuracy] to it, or leave it out"
+        )
+    return replace(plan, save_models=True)
 
 
 def with_resume_value(arguments: Sequence[str]) -> list[str]:
