@@ -12,9 +12,10 @@ from bench.observations import CaseResult, Ceiling, Pass, Trial
 from bench.quantity import Unit
 from bench.records import Outcome, PassKind, Run
 from bench.report import markdown, render
+from bench.report.blocks import Block
 from bench.report.charts import looks
-from bench.report.doubts import left_out_words, records_of, trust_of
-from bench.report.inside import Section, inside
+from bench.report.doubts import left_out_words, records_of, trust
+from bench.report.inside import inside
 from bench.report.roofline import roofline
 from bench.report.scales import log_scale
 from bench.report.tables import CellKind, Table
@@ -30,7 +31,7 @@ def _whole() -> View:
 
 
 @cache
-def _sections() -> dict[str, Section]:
+def _sections() -> dict[str, Block]:
     return {section.title: section for section in inside(_whole(), "imdb")}
 
 
@@ -206,7 +207,7 @@ def test_a_logarithmic_scale_has_room_even_for_one_value() -> None:
 
 
 def test_trust_has_a_row_a_case_and_marked_ones_come_first() -> None:
-    tables = trust_of(_whole(), "imdb", records_of(_whole(), "imdb"))
+    tables = trust(_whole(), "imdb")[0].tables
     assert [len(table.rows) for table in tables] == [64, 64, 8]
     commands = [row["measure it again"] for table in tables for row in _rows(table)]
     assert len(set(commands)) == 136
@@ -221,7 +222,7 @@ def test_trust_has_a_row_a_case_and_marked_ones_come_first() -> None:
 
 
 def test_trust_tells_what_was_left_out_and_what_that_changes() -> None:
-    inference = trust_of(_whole(), "imdb", records_of(_whole(), "imdb"))[0]
+    inference = trust(_whole(), "imdb")[0].tables[0]
     row = _row(inference, "gru", 512, 1)
     assert row["trials used"] == "5 of 6 [left out: other programs (1)]"
     assert " [instead of " in row["over all"]
@@ -234,7 +235,7 @@ def test_trust_tells_what_was_left_out_and_what_that_changes() -> None:
 
 def test_load_that_nobody_recorded_is_not_available_and_that_is_said() -> None:
     quick = view(*made_quick_run())
-    table = trust_of(quick, "images", records_of(quick, "images"))[0]
+    table = trust(quick, "images")[0].tables[0]
     assert {row["foreign load"] for row in _rows(table) if row["trials used"] != "0 of 0"} == {"n/a"}
     assert table.footnotes == ("foreign load n/a: not recorded",)
     assert "lowest clock" not in _rows(table)[0]
@@ -246,7 +247,7 @@ def test_clocks_are_told_where_there_are_any() -> None:
     seen = {"wall_s": 0.5, "sm_clock_mhz": 1000.0, "sm_clock_max_mhz": 2000.0, "clock_event_reasons": 0x20}
     trials = tuple(replace(trial, evidence=seen) for trial in results[0].trials)
     hot = view(run, [replace(results[0], case=case, trials=trials, passes=())])
-    (row,) = _rows(trust_of(hot, "imdb", records_of(hot, "imdb"))[0])
+    (row,) = _rows(trust(hot, "imdb")[0].tables[0])
     assert row["lowest clock"] == "50.0 % [thermal (software)]"
     assert row["trials used"] == "5 of 5"
     assert row["marks"] == "disturbed: every one of 5 trials"

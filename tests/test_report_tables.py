@@ -88,7 +88,7 @@ def test_outcomes_are_told_in_words() -> None:
     assert words == {("rnn", "skipped"), ("BiLSTM x2", "failed"), ("transformer", "does not fit")}
     assert training.columns[0].group == "batch 1"
     assert [column.title for column in training.columns[:4]] == ["length 64", "length 128", "length 256", "length 512"]
-    cases = every_case(view(*made_run()), "imdb")[1]
+    cases = every_case(view(*made_run()), "imdb")[0].tables[1]
     reasons = {cell.detail for row in cases.rows for cell in row.cells if cell.kind is CellKind.OUTCOME}
     assert reasons == {"made to be skipped", "RuntimeError: made to fail | on purpose", "asked for 12.5 GiB"}
 

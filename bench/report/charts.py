@@ -13,6 +13,7 @@ from bench.quantity import Better, Metric, Unit
 from bench.records import Outcome
 from bench.report import drawing, svg
 from bench.report import view as views
+from bench.report.blocks import Chart
 from bench.report.curves import Curve, draw_curves
 from bench.report.drawing import Panel, Series, Spot
 from bench.report.grids import Kind, kinds, memory_of, of_kind, speed_of
@@ -26,19 +27,20 @@ from bench.report.view import Shown, View
 from bench.stats import Estimate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """Panels that belong together; `panels` are SVG elements, `tables` the figures behind them."""
-
-    title: str
-    panels: tuple[Markup, ...]
-    caption: str
-    tables: tuple[Table, ...] = ()
-
-
 def looks(view: View) -> dict[str, Look]:
-    """The look of every variant, by its id."""
-    return {variant.variant_id: Look(place) for place, variant in enumerate(view.variants)}
+    """The look of every variant of a run, by its id; alike in all runs of a page.
+
+    Variants of one architecture share its colour, and differ by marker and line. Where most are of one architecture, colours
+    would tell nothing: then every variant has its own.
+    """
+    families = list(dict.fromkeys(variant.architecture for variant in view.order))
+    shared = 2 * len(families) > len(view.order)
+    every: dict[str, Look] = {}
+    for place, variant in enumerate(view.order):
+        family = families.index(variant.architecture)
+        before = sum(other.architecture == variant.architecture for other in view.order[:place])
+        every[variant.variant_id] = Look(place, family, before) if shared else Look(place)
+    return {variant.variant_id: every[variant.variant_id] for variant in view.variants}
 
 
 def charts(view: View, task: str, chance: float | None, prefix: str) -> list[Chart]:
@@ -154,12 +156,25 @@ def _series(view: View, cases: Sequence[Shown], axis: str, quantity: Quantity) -
         mine = [shown for shown in cases if shown.case.variant.variant_id == variant_id]
         if mine:
             spots = [
-                Spot(x=_place(shown, axis), estimate=estimate, hollow=bool(shown.marks))
+                Spot(
+                    x=_place(shown, axis),
+                    estimate=estimate,
+                    hollow=bool(shown.marks),
+                    says=_tip(shown, estimate, quantity),
+                )
                 for shown in sorted(mine, key=lambda shown: _place(shown, axis))
                 if (estimate := quantity.found(shown))
             ]
             unfit = [_place(shown, axis) for shown in mine if _does_not_fit(shown, quantity)]
             yield Series(label=mine[0].case.variant.label, look=look, spots=tuple(spots), unfit=tuple(unfit))
+
+
+def _tip(shown: Shown, estimate: Estimate, quantity: Quantity) -> str:
+    """What stands beside a spot where a pointer rests on it."""
+    case = shown.case
+    place = views.place_words(case.sequence_length, case.batch_size, case.new_tokens)
+    words = f"{case.variant.label}, {case.workload}, {place}: {views.value_words(estimate, quantity.unit)}"
+    return f"{words} ({'; '.join(shown.marks)})" if shown.marks else words
 
 
 def _does_not_fit(shown: Shown, quantity: Quantity) -> bool:
@@ -257,7 +272,10 @@ def _dot(timed: Shown | None, fitted: Shown | None, metric: Metric, look: Look) 
         return None
     items = estimates.item_interval(fitted.result) if metric.name == "accuracy" else None
     ys = (y, items) if items else (y,)
-    return Dot(label=timed.case.variant.label, look=look, x=x, ys=ys, hollow=bool(timed.marks or fitted.marks))
+    label = timed.case.variant.label
+    speed, score = views.value_words(x, Unit.ITEMS_PER_SECOND), views.value_words(y, metric.unit)
+    says = f"{label}: {speed}, {metric.title} {score}"
+    return Dot(label=label, look=look, x=x, ys=ys, hollow=bool(timed.marks or fitted.marks), says=says)
 
 
 def _training_curves(view: View, task: str, prefix: str) -> Chart | None:

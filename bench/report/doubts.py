@@ -7,6 +7,7 @@ from functools import partial
 
 from bench.quantity import Unit, format_value
 from bench.report import view as views
+from bench.report.blocks import Block
 from bench.report.grids import PLACE, Kind, by_size, case_table, kind_of, kinds, of_kind
 from bench.report.tables import Cell, CellKind, Table, empty
 from bench.report.view import Shown, View
@@ -21,6 +22,13 @@ _DISTURBANCES = {
     Disturbance.CLOCK: "slow clock",
     Disturbance.THROTTLED: "throttled",
 }
+
+
+_SAYS = (
+    "A trial is left out only for what was seen outside of it, never for its times. Over all: the latency with nothing left "
+    "out. Foreign load: what others took of one processor's time, the mean over trials. Cases with marks come first; what "
+    "marks mean stands at the end of this page."
+)
 
 
 def left_out_words(records: Iterable[TrustRecord]) -> str:
@@ -61,12 +69,16 @@ _REPEAT: tuple[str, Told] = (
 )
 
 
-def trust_of(view: View, task: str, records: Mapping[str, TrustRecord]) -> list[Table]:
+def trust(view: View, task: str) -> list[Block]:
     """A table a workload and setting of a task, one row a case, marked ones first."""
+    records = records_of(view, task)
     found = [(kind, of_kind(view, task, kind), _TIMED) for kind in kinds(view, task)]
     if fits := view.fits(task):
         found.append((kind_of(fits[0]), fits, _FITTED))
-    return [_table(task, kind, cases, records, told) for kind, cases, told in found]
+    tables = tuple(_table(task, kind, cases, records, told) for kind, cases, told in found)
+    brief = left_out_words(records.values()) or "no trial was left out"
+    title = "Can these figures be trusted?"
+    return [Block(title=title, says=(_SAYS,), tables=tables, folded=True, brief=brief)] if tables else []
 
 
 def _table(

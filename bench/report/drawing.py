@@ -14,9 +14,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.quantity import Unit, format_tick
+from bench.report import svg
 from bench.report.ranking import ends
 from bench.report.scales import Scale
 from bench.report.svg import INK, MUTED, PAPER, Look
@@ -32,11 +34,12 @@ MOST_MARKS = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """One value of a series; hollow where the case behind it has a mark."""
+    """One value of a series; hollow where the case behind it has a mark. `says` is shown where a pointer rests on it."""
 
     x: float
     estimate: Estimate
     hollow: bool = False
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,7 @@ def draw_lines(axes: Axes, panel: Panel) -> None:
     )
     for line, series in zip(axes.get_lines(), drawn, strict=True):
         line.set_linestyle(series.look.line)
+        svg.tag([line], series.look)
     axes.set(xlabel=panel.x.title, ylabel="")
     set_scale(axes, panel)
     for series in drawn:
@@ -135,12 +139,14 @@ def _draw_spots(axes: Axes, series: Series) -> None:
         values = [spot.estimate.value or 0.0 for spot in told]
         errors = [[abs(value - end) for value, end in zip(values, side, strict=True)] for side in _sides(told)]
         xs = [spot.x for spot in told]
-        axes.errorbar(xs, values, yerr=errors, fmt="none", ecolor=series.look.color, elinewidth=1.2, capsize=2.5)
+        bars = axes.errorbar(xs, values, yerr=errors, fmt="none", ecolor=series.look.color, elinewidth=1.2, capsize=2.5)
+        svg.tag(bars.get_children(), series.look)
     # of many the marks would hide the line
     marked = series.spots if len(series.spots) <= MOST_MARKS else series.spots[-1:]
     for hollow in (False, True):
         alike = [spot for spot in marked if spot.hollow is hollow]
-        draw_marks(axes, series.look, [(spot.x, spot.estimate.value or 0.0) for spot in alike], hollow=hollow)
+        points = [(spot.x, spot.estimate.value or 0.0) for spot in alike]
+        draw_marks(axes, series.look, points, hollow=hollow, tips=[spot.says for spot in alike])
 
 
 def _sides(spots: Sequence[Spot]) -> Iterable[tuple[float, ...]]:
@@ -148,12 +154,21 @@ def _sides(spots: Sequence[Spot]) -> Iterable[tuple[float, ...]]:
 
 
 def draw_marks(
-    axes: Axes, look: Look, points: Sequence[tuple[float, float]], *, hollow: bool, size: float = 5.5
+    axes: Axes,
+    look: Look,
+    points: Sequence[tuple[float, float]],
+    *,
+    hollow: bool,
+    size: float = 5.5,
+    tips: Sequence[str] = (),
 ) -> None:
-    """The markers alone: filled, or hollow."""
+    """The markers alone: filled, or hollow; `tips` say what each of them stands for."""
+    if not points:
+        return
     face = PAPER if hollow else look.color
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    axes.plot(xs, ys, look.marker, color=look.color, ms=size, mfc=face, mec=look.color, mew=1.3, zorder=4)
+    drawn = axes.plot(xs, ys, look.marker, color=look.color, ms=size, mfc=face, mec=look.color, mew=1.3, zorder=4)
+    svg.tag(drawn, look, tips if any(tips) else ())
 
 
 def _draw_unfit(axes: Axes, every: Sequence[Series]) -> None:
@@ -168,8 +183,9 @@ def _draw_unfit(axes: Axes, every: Sequence[Series]) -> None:
                 "textcoords": "offset points",
                 "va": "center",
             }
-            axes.annotate("✕", xytext=(0, -2 - 12 * row), ha="center", color=series.look.color, **place)
-            axes.annotate(text, xytext=(-8, -2 - 12 * row), ha="right", size=10, color=MUTED, **place)
+            cross = axes.annotate("✕", xytext=(0, -2 - 12 * row), ha="center", color=series.look.color, **place)
+            words = axes.annotate(text, xytext=(-8, -2 - 12 * row), ha="right", size=10, color=MUTED, **place)
+            svg.tag([cross, words], series.look)
 
 
 def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
@@ -182,14 +198,15 @@ def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
     points = [axes.transData.transform((spot.x, spot.estimate.value or 0.0)) for spot in spots]
     heights = spread([float(y) for _, y in points], LINE, axes.bbox.y0, axes.bbox.y1)
     for series, (x, y), height in zip(longest.values(), points, heights, strict=True):
-        label_end(axes, series.label, (x + 5, y), height, series.look.color)
+        label = label_end(axes, series.label, (x + 5, y), height, series.look.color)
+        svg.tag([label, *([label.arrow_patch] if label.arrow_patch else [])], series.look)
 
 
-def label_end(axes: Axes, label: str, start: tuple[float, float], height: float, color: str) -> None:
+def label_end(axes: Axes, label: str, start: tuple[float, float], height: float, color: str) -> Annotation:
     """A label on the right of the axes at a height, with a line in its colour from where it belongs; all in pixels."""
     end = (axes.bbox.x1 + 8, height)
     leader = {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
-    axes.annotate(
+    return axes.annotate(
         shorten(label),
         xy=start,
         xytext=end,

@@ -9,6 +9,7 @@ from functools import partial
 from bench import estimates
 from bench.frames import memory_metric
 from bench.report import view as views
+from bench.report.blocks import Block
 from bench.report.tables import (
     Cell,
     CellKind,
@@ -106,7 +107,7 @@ _SPEED: tuple[Fact, ...] = (
 _MARKS: Fact = ("marks", lambda shown: marks_cell(shown))
 
 
-def every_case(view: View, task: str) -> list[Table]:
+def every_case(view: View, task: str) -> list[Block]:
     """One table a workload and setting of a task, one row a case, columns that hold nothing left out."""
     facts = (*PLACE, *_SPEED, _MARKS)
     tables = [case_table(task, kind, by_size(of_kind(view, task, kind)), facts) for kind in kinds(view, task)]
@@ -118,7 +119,9 @@ def every_case(view: View, task: str) -> list[Table]:
             (views.metric(name).title, partial(_beside, name=name)) for name in estimates.metric_order(list(others))
         ]
         tables.append(case_table(task, kind_of(fits[0]), by_size(fits), (*PLACE, *scores, _MARKS)))
-    return tables
+    count = len(view.timed(task)) + len(fits)
+    brief = f"{count} case{'s' * (count != 1)}"
+    return [Block(title="Every case", tables=tuple(tables), folded=True, brief=brief)]
 
 
 def kind_of(shown: Shown) -> Kind:

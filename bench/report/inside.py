@@ -11,6 +11,7 @@ from bench.frames import failed_pass, memory_metric
 from bench.quantity import Unit, format_value
 from bench.records import PassKind
 from bench.report import view as views
+from bench.report.blocks import Block
 from bench.report.grids import PLACE, by_size, case_table, kind_of, kinds, of_kind
 from bench.report.tables import Cell, CellKind, Table, empty
 from bench.report.view import Shown, View
@@ -44,16 +45,7 @@ class Aspect:
     passing: PassKind | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """An aspect with its tables, one a workload and setting."""
-
-    title: str
-    says: str
-    tables: tuple[Table, ...]
-
-
-def inside(view: View, task: str) -> list[Section]:
+def inside(view: View, task: str) -> list[Block]:
     """Every aspect that something of a task's cases is known of."""
     sections = []
     for aspect in (*_ASPECTS, _compilation(view, task)):
@@ -63,7 +55,7 @@ def inside(view: View, task: str) -> list[Section]:
             if (cases := [shown for shown in of_kind(view, task, kind) if _is_told(shown, aspect)])
         ]
         if tables:
-            sections.append(Section(title=aspect.title, says=aspect.says, tables=tuple(tables)))
+            sections.append(Block(title=aspect.title, says=(aspect.says,), tables=tuple(tables), folded=True))
     return sections
 
 
@@ -90,7 +82,8 @@ def _cell(aspect: Aspect, figure: Figure, shown: Shown, *, starred: bool) -> Cel
     estimate = figure.found(shown)
     if estimate is not None:
         marks = shown.marks if starred else ()
-        return Cell(text=format_value(estimate.value, figure.unit), detail=figure.beside(shown), marks=marks)
+        text = format_value(estimate.value, figure.unit)
+        return Cell(text=text, detail=figure.beside(shown), marks=marks, estimate=estimate)
     failed = _failed(shown, aspect)
     return Cell(text=failed.partition(":")[0], kind=CellKind.OUTCOME) if failed else empty()
 

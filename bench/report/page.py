@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
@@ -15,10 +17,10 @@ from bench.quantity import format_duration
 from bench.records import Machine
 from bench.report import charts, doubts, summary
 from bench.report import view as views
-from bench.report.charts import Chart
+from bench.report.blocks import Block
 from bench.report.exhibits import Gallery, gallery
 from bench.report.grids import every_case
-from bench.report.inside import Section, inside
+from bench.report.inside import inside
 from bench.report.league import league_of
 from bench.report.svg import Look
 from bench.report.tables import Table
@@ -27,17 +29,15 @@ from bench.report.view import View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPart:
-    """What the page says of one task; `left_out` is one line on trials that no figure is made of."""
+    """What the page says of one task: the answer, blocks on speed and memory, what was right and wrong, blocks on the rest."""
 
     name: str
+    anchor: str
     lead: Sequence[Markup]
     league: Table
-    charts: Sequence[Chart]
+    blocks: Sequence[Block]
     gallery: Gallery | None
-    inside: Sequence[Section]
-    cases: Sequence[Table]
-    left_out: str
-    trust: Sequence[Table]
+    details: Sequence[Block]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ class RunPart:
     notes: Sequence[str]
     looks: Mapping[str, Look]
     tasks: Sequence[TaskPart]
+    blocks: Sequence[Block]
     machine: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     settings: Sequence[str]
 
@@ -60,13 +61,16 @@ def render(runs: Runs, chance: Mapping[str, float], sources: Sequence[tuple[str,
     environment.filters["duration"] = format_duration
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     parts = [
-        _run_part(views.view(run, results), chance, f"r{number}" if len(runs) > 1 else "r")
-        for number, (run, results) in enumerate(runs, 1)
+        _run_part(view, chance, f"r{number}" if len(runs) > 1 else "r")
+        for number, view in enumerate(views.side_by_side(runs), 1)
     ]
     used = {look.place: look for part in parts for look in part.looks.values()}
+    script = (folder / "page.js").read_text(encoding="utf-8")
     text = template.render(
         title=", ".join(dict.fromkeys(part.view.run.plan.suite for part in parts)),
         style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         parts=parts,
         looks=[used[place] for place in sorted(used)],
         sources=sources,
@@ -83,23 +87,22 @@ def _run_part(view: View, chance: Mapping[str, float], anchor: str) -> RunPart:
         tasks=[
             _task_part(view, task, chance.get(task), f"{anchor}-{number}") for number, task in enumerate(view.tasks, 1)
         ],
+        blocks=[],
         machine=list(_machine(view.run.machine)),
         settings=list(_settings(view)),
     )
 
 
 def _task_part(view: View, task: str, chance: float | None, anchor: str) -> TaskPart:
-    records = doubts.records_of(view, task)
+    drawn = charts.charts(view, task, chance, anchor)
     return TaskPart(
         name=task,
+        anchor=anchor,
         lead=summary.lead(view, task),
         league=league_of(view, task),
-        charts=charts.charts(view, task, chance, anchor),
+        blocks=[Block(title="", charts=tuple(drawn))] if drawn else [],
         gallery=gallery(view, task, f"{anchor}x"),
-        inside=inside(view, task),
-        cases=every_case(view, task),
-        left_out=doubts.left_out_words(records.values()),
-        trust=doubts.trust_of(view, task, records),
+        details=[*inside(view, task), *every_case(view, task), *doubts.trust(view, task)],
     )
 
 

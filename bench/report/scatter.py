@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from bench.quantity import format_tick
+from bench.report import svg
 from bench.report.drawing import Panel, draw_marks, shorten, spread
 from bench.report.ranking import ends
 from bench.report.svg import INK, MUTED, Look
@@ -29,6 +30,7 @@ class Dot:
     x: Estimate
     ys: tuple[Estimate, ...]
     hollow: bool
+    says: str = ""
 
 
 def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[str, float]) -> None:
@@ -42,7 +44,7 @@ def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[
         width = _LETTER * len(shorten(dot.label))
         box = next(_free(axes, _places(x, y, width), taken))
         taken.append(box)
-        axes.annotate(
+        label = axes.annotate(
             shorten(dot.label),
             (box[0], (box[1] + box[3]) / 2),
             xycoords="figure pixels",
@@ -51,6 +53,7 @@ def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[
             color=INK,
             zorder=5,
         )
+        svg.tag([label], dot.look)
 
 
 def _draw_dot(axes: Axes, dot: Dot) -> None:
@@ -61,8 +64,9 @@ def _draw_dot(axes: Axes, dot: Dot) -> None:
         value = estimate.value or 0.0
         error: dict[str, Any] = {f"{axis}err": [[value - low], [high - value]]}
         if high > low:
-            axes.errorbar([x], [y], fmt="none", ecolor=dot.look.color, elinewidth=width, capsize=cap, **error)
-    draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=7)
+            drawn = axes.errorbar([x], [y], fmt="none", ecolor=dot.look.color, elinewidth=width, capsize=cap, **error)
+            svg.tag(drawn.get_children(), dot.look)
+    draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=7, tips=[dot.says])
 
 
 def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float], taken: Sequence[Box]) -> list[Box]:

@@ -7,7 +7,9 @@ Text stays text. Ids are unique over the page, the bytes are the same every time
 from __future__ import annotations
 
 import io
+import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +18,7 @@ import numpy as np
 from cycler import cycler
 from markupsafe import Markup
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
@@ -59,14 +62,22 @@ _FONT, _FAMILY = re.compile(r"font: ((?:\w+ )*)([\d.]+px) [^;]*"), re.compile(r"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How an architecture looks, by its place in the plan: the same in every chart and table."""
+    """How a variant looks: the same in every chart and table.
+
+    Attributes:
+        place: its place among all variants, which decides its marker.
+        family: the place of its architecture, which decides its colour; None where every variant has its own.
+        sibling: its place within its architecture, which decides its line.
+    """
 
     place: int
+    family: int | None = None
+    sibling: int = 0
 
     @property
     def series(self) -> int:
         """Which of the style sheet's series colours."""
-        return self.place % SERIES
+        return (self.place if self.family is None else self.family) % SERIES
 
     @property
     def color(self) -> str:
@@ -81,7 +92,7 @@ class Look:
     @property
     def line(self) -> Any:
         """Solid, then dashed, then dotted."""
-        return _LINES[self.place // SERIES % len(_LINES)]
+        return _LINES[(self.place // SERIES if self.family is None else self.sibling) % len(_LINES)]
 
     @property
     def outline(self) -> str:
@@ -90,6 +101,15 @@ class Look:
         (polygon,) = style.get_path().transformed(style.get_transform()).to_polygons()
         points = np.asarray(polygon) / np.abs(polygon).max()
         return "M" + "L".join(f"{x:.2f} {-y:.2f}" for x, y in points) + "Z"
+
+
+def tag(artists: Iterable[Artist], look: Look, tips: Sequence[str] = ()) -> None:
+    """Say whose these artists are, and of markers what each of them stands for: the page can then hide and explain them.
+
+    It travels as the id that matplotlib writes, and becomes `data-series` and `<title>` elements in `inline`.
+    """
+    for artist in artists:
+        artist.set_gid(json.dumps({"series": look.place, "tips": list(tips)}))
 
 
 def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
@@ -103,11 +123,14 @@ def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
             if _NAMESPACE.sub("", child.tag) in ("metadata", "style"):
                 parent.remove(child)
     used = {name for element in root.iter() for value in element.attrib.values() for name in _references(value)}
-    for element in root.iter():
+    for element in list(root.iter()):
         element.tag = _NAMESPACE.sub("", element.tag)
         element.tail = None
         element.text = element.text if element.tag == "text" else None
+        tagged = element.attrib.pop("id", "") if element.get("id", "").startswith("{") else ""
         element.attrib = _attributes(element.attrib, prefix, used)
+        if tagged:
+            _explain(element, **json.loads(tagged))
     box = root.get("viewBox", "0 0 1 1")
     root.attrib = {"viewBox": box, "role": "img", "aria-labelledby": f"{prefix}title {prefix}desc"}
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
@@ -115,6 +138,15 @@ def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
         element.text = text
         root.insert(place, element)
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # every text in it was escaped just now
+
+
+def _explain(element: ElementTree.Element, series: int, tips: Sequence[str]) -> None:
+    """Name the series of a group, and give each of its markers a title, which browsers show where a pointer rests."""
+    element.set("data-series", str(series))
+    markers = [one for one in element.iter() if _NAMESPACE.sub("", one.tag) == "use"]
+    for marker, tip in zip(markers, tips, strict=bool(tips)):
+        title = ElementTree.SubElement(marker, "title")
+        title.text = tip
 
 
 def _references(value: str) -> list[str]:

@@ -34,6 +34,7 @@ class Cell:
     Attributes:
         marks: doubts about the case behind it, in words.
         best: the best of its column, or not to be told apart from it.
+        estimate: the figure itself, by which a page sorts and compares; None where the text is all there is.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Cell:
     kind: CellKind = CellKind.VALUE
     marks: tuple[str, ...] = ()
     best: bool = False
+    estimate: Estimate | None = None
 
     def __str__(self) -> str:
         return f"{self.text} {self.detail}".rstrip() + ("*" if self.marks and self.kind is CellKind.VALUE else "")
@@ -85,7 +87,7 @@ def value_cell(estimate: Estimate | None, unit: Unit, marks: tuple[str, ...] = (
     if estimate is None or estimate.value is None:
         return Cell(text=format_value(None, unit), marks=marks)
     half = format_half_width(estimate.value, estimate.low, estimate.high, unit)
-    return Cell(text=format_value(estimate.value, unit), detail=half, marks=marks)
+    return Cell(text=format_value(estimate.value, unit), detail=half, marks=marks, estimate=estimate)
 
 
 def metric_cell(shown: Shown, name: str) -> Cell:
@@ -103,7 +105,7 @@ def latency_cell(shown: Shown) -> Cell:
     if latency is None:
         return empty()
     low, high = (format_value(shown.found[f"latency_iqr_{end}_s"].value, Unit.SECONDS) for end in ("low", "high"))
-    return Cell(text=format_value(latency.value, Unit.SECONDS), detail=f"{low} to {high}")
+    return Cell(text=format_value(latency.value, Unit.SECONDS), detail=f"{low} to {high}", estimate=latency)
 
 
 def memory_cell(view: View, shown: Shown) -> Cell:

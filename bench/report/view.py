@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from bench import estimates
-from bench.frames import failed_pass, headline, memory_metric
+from bench.frames import Runs, failed_pass, headline, memory_metric
 from bench.observations import CaseResult
 from bench.quantity import METRICS, Better, Metric, Unit, format_half_width, format_value
 from bench.records import Case, LengthDistribution, Outcome, PassKind, Run, Variant
@@ -107,12 +107,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A run with everything that is told about it; variants stand in the order of the plan, everywhere."""
+    """A run with everything that is told about it; variants stand in the order of the plan, everywhere.
+
+    Attributes:
+        order: the variants of every run that is told beside it, which decides how each looks.
+    """
 
     run: Run
     cases: tuple[Shown, ...]
     tasks: tuple[str, ...]
     variants: tuple[Variant, ...]
+    order: tuple[Variant, ...]
 
     def timed(self, task: str) -> list[Shown]:
         """The speed cases of a task."""
@@ -151,12 +156,16 @@ def view(run: Run, results: Sequence[CaseResult]) -> View:
     """Put a run in order; cheap enough to be called again whenever an observation comes in."""
     cases = tuple(_shown(run, result) for result in results)
     by_id = {shown.case.variant.variant_id: shown.case.variant for shown in cases}
-    return View(
-        run=run,
-        cases=cases,
-        tasks=tuple(dict.fromkeys(shown.case.task_key for shown in cases)),
-        variants=tuple(by_id.values()),
-    )
+    variants = tuple(by_id.values())
+    tasks = tuple(dict.fromkeys(shown.case.task_key for shown in cases))
+    return View(run=run, cases=cases, tasks=tasks, variants=variants, order=variants)
+
+
+def side_by_side(runs: Runs) -> list[View]:
+    """The views of several runs that are told together: a variant looks alike in all of them."""
+    views = [view(run, results) for run, results in runs]
+    order = tuple({variant.variant_id: variant for one in views for variant in one.variants}.values())
+    return [replace(one, order=order) for one in views]
 
 
 def _shown(run: Run, result: CaseResult) -> Shown:
