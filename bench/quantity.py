@@ -285,3 +285,13 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def format_exponent(value: float) -> str:
+    """The k of a power law, to two decimals: `1.02`."""
+    return _without_empty_sign(f"{value:.2f}")
+
+
+def format_length(length: float) -> str:
+    """A sequence length, measured or between two that were: `4096`, written as in the ids of cases."""
+    return f"{length:.0f}"

@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "codec", "options", "registry", "quantity", "stats", "source", "worktrees"},
     {"spec", "records", "machines", "observations", "trust", "bisection", "cost_model", "estimates", "trust_record"},
     {"suite", "suite_file", "suite_check", "jobs", "lengths", "progress", "sampling", "rounds", "doctor"},
-    {"verdicts", "differences", "compare_times", "compare"},
+    {"verdicts", "differences", "compare_times", "compare", "scaling", "crossover"},
     {"batch", "architectures", "tasks", "workloads", "contracts"},
     {"choices", "blueprints", "fairness", "matrix", "plan"},
     {"probes"},

@@ -16,7 +16,9 @@ from bench.quantity import (
     format_difference,
     format_duration,
     format_exact,
+    format_exponent,
     format_half_width,
+    format_length,
     format_value,
 )
 
@@ -120,3 +122,8 @@ def test_every_digit_of_what_was_counted() -> None:
     assert format_exact(4096, Unit.BYTES) == "4,096 B"
     assert format_exact(0.00124, Unit.SECONDS) == "1.24 ms"
     assert format_exact(None, Unit.COUNT) == "n/a"
+
+
+def test_exponents_and_lengths() -> None:
+    assert [format_exponent(value) for value in (1.018, 2, -0.351, -0.001)] == ["1.02", "2.00", "-0.35", "0.00"]
+    assert [format_length(value) for value in (64, 4096, 358.4)] == ["64", "4096", "358"]

@@ -18,10 +18,12 @@ from bench.records import Machine
 from bench.report import charts, doubts, summary
 from bench.report import view as views
 from bench.report.blocks import Block
+from bench.report.crossings import crossing_sentences
 from bench.report.exhibits import Gallery, gallery
 from bench.report.grids import every_case
 from bench.report.inside import inside
 from bench.report.league import league_of
+from bench.report.lengths import lengths
 from bench.report.svg import Look
 from bench.report.tables import Table
 from bench.report.view import View
@@ -98,9 +100,9 @@ def _task_part(view: View, task: str, chance: float | None, anchor: str) -> Task
     return TaskPart(
         name=task,
         anchor=anchor,
-        lead=summary.lead(view, task),
+        lead=[*summary.lead(view, task), *crossing_sentences(view, task)],
         league=league_of(view, task),
-        blocks=[Block(title="", charts=tuple(drawn))] if drawn else [],
+        blocks=[*([Block(title="", charts=tuple(drawn))] if drawn else []), *lengths(view, task)],
         gallery=gallery(view, task, f"{anchor}x"),
         details=[*inside(view, task), *every_case(view, task), *doubts.trust(view, task)],
     )
