@@ -12,6 +12,9 @@ from typing import Any
 
 from bench.records import Case, Outcome, PassKind, Plan
 
+# the kernel counts resident pages per processor and adds them up in batches; what is smaller it may not see at all
+MEMORY_RESOLUTION_BYTES = 64 * 4096
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:

@@ -1,8 +1,9 @@
-"""Metrics as data - name, unit, direction - and the only place where numbers become text."""
+"""Metrics as data - name, unit, direction - and the only place where numbers become text, and text numbers."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -248,13 +249,25 @@ def format_change(change: float, low: float | None = None, high: float | None = 
     digits = _change_digits(max(map(abs, known)), unit)
     first, *ends = (_without_empty_sign(f"{value:,.{digits}f}") for value in known)
     sign = "+" if change > 0 and first.strip("0.,") else ""
-    return f"{sign}{first} {name}{' ({} to {})'.format(*ends) if len(ends) == 2 else ''}".rstrip()
+    between = "({} to {})".format(*ends) if len(ends) == 2 else ""
+    return " ".join(part for part in (f"{sign}{first}", name, between) if part)
 
 
 def format_difference(value: float, unit: Unit | None = None) -> str:
     """How large a change is, without a sign: `4.1 %`, `1.4 points`; `unit` as in `format_change`."""
     scale, name = _change_scale(unit)
     return f"{value * scale:,.{_change_digits(abs(value * scale), unit)}f} {name}".rstrip()
+
+
+def format_ratio(value: float, low: float | None = None, high: float | None = None) -> str:
+    """How many times: `1.42 times (1.38 to 1.46)`, with as many digits as show on which side of one they are."""
+    known = [one for one in (value, low, high) if one is not None]
+    nearest = min(abs(one - 1) for one in known)
+    digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 2
+    if 0 < nearest < 10**-digits:
+        digits = min(6, -math.floor(math.log10(nearest)))
+    first, *ends = (f"{one:,.{digits}f}" for one in known)
+    return f"{first} times{' ({} to {})'.format(*ends) if len(ends) == 2 else ''}"
 
 
 def _change_scale(unit: Unit | None) -> tuple[float, str]:
@@ -295,3 +308,62 @@ def format_exponent(value: float) -> str:
 def format_length(length: float) -> str:
     """A sequence length, measured or between two that were: `4096`, written as in the ids of cases."""
     return f"{length:.0f}"
+
+
+_TIMES = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_BYTES: dict[str, int] = {"": 1, "B": 1} | {f"{letter}B": 1000**power for power, letter in enumerate("kMGT", 1)}
+_BYTES |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
+_NUMBER = r"(\d+(?:\.\d+)?)"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `90`, `150s`, `2m`, `1.5h`, `500ms` or `80us`.
+
+    Raises:
+        ValueError: it is not a time.
+    """
+    match = re.fullmatch(rf"{_NUMBER}\s*({'|'.join(_TIMES)})?", text.strip(), re.ASCII)
+    if match is None:
+        raise ValueError(f"'{text}' is not a time; expected one such as 150s, 2m, 1h or 5ms")
+    return float(match[1]) * _TIMES[match[2] or "s"]
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from `1048576`, `512MiB` (1,024 x 1,024) or `2GB` (1,000 x 1,000 x 1,000).
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    match = re.fullmatch(rf"{_NUMBER}\s*([A-Za-z]*)", text.strip(), re.ASCII)
+    if match is None or match[2] not in _BYTES:
+        raise ValueError(f"'{text}' is not a size; expected one such as 512MiB, 2GB or 2GiB")
+    return round(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_score(text: str, unit: Unit) -> float:
+    """A score in its unit: of a share `85%` or `0.85`, of anything else a number.
+
+    Raises:
+        ValueError: it is neither, or no share.
+    """
+    match = re.fullmatch(rf"(-?{_NUMBER})\s*(%?)", text.strip(), re.ASCII)
+    if match is None or (match[3] and unit is not Unit.SHARE):
+        expected = "a share such as 85% or 0.85" if unit is Unit.SHARE else "a number"
+        raise ValueError(f"'{text}' is not a score; expected {expected}")
+    value = float(match[1]) / (100 if match[3] else 1)
+    if unit is Unit.SHARE and not 0 <= value <= 1:
+        raise ValueError(f"'{text}' is no share of one; write 85% or 0.85")
+    return value
+
+
+_TYPED = {Unit.SECONDS: ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")), Unit.BYTES: _BINARY, Unit.SHARE: ((0.01, "%"),)}
+
+
+def format_option(value: float, unit: Unit, better: Better) -> str:
+    """A limit as people type it, which `value` meets: `7.84ms`, `211MiB`, `84.3%`; three digits, rounded towards worse."""
+    scale, name = next((pair for pair in _TYPED.get(unit, ()) if abs(value) >= pair[0]), (1.0, ""))
+    digits = 2 - math.floor(math.log10(abs(value / scale))) if value else 0
+    shifted = value / scale * 10.0**digits
+    rounded = (math.ceil(shifted) if better is Better.LOWER else math.floor(shifted)) / 10.0**digits
+    text = f"{rounded:.{max(digits, 0)}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}{name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ class IntervalKind(StrEnum):
     T95_TRIALS = "t95_trials"
     T95_SEEDS = "t95_seeds"
     WILSON95 = "wilson95"
+    MOVER95 = "mover95"  # of two estimates put together: a ratio or a difference, never a stored metric
     NONE = "none"
 
 
@@ -201,6 +202,43 @@ def pairs_needed(
         if smallest_seen(expected, margin=margin, threshold=threshold, level=level, power=power) <= effect:
             return count
     return None
+
+
+def ratio(one: Estimate, other: Estimate) -> Estimate:
+    """How many times `other` a positive estimate is: the interval from the two intervals, by logs (Zou & Donner 2008).
+
+    For two that vary independently; where both vary together, as in rounds of one run, it is too wide rather than too narrow.
+    Where the two intervals lie apart, it does not hold 1.
+
+    Raises:
+        ValueError: an end of an interval is not positive.
+    """
+    return _together(one, other, math.log, math.exp)
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """How far above `other` an estimate is, in its unit; as `ratio`, without logs."""
+    return _together(one, other, float, float)
+
+
+def _together(
+    one: Estimate, other: Estimate, scaled: Callable[[float], float], back: Callable[[float], float]
+) -> Estimate:
+    """MOVER: the distance, less and plus the root of the squares of the gaps between figures and ends that face each other."""
+    if one.value is None or other.value is None:
+        return Estimate(value=None, reason=(one if one.value is None else other).reason or "a figure is not known")
+    first, second = scaled(one.value), scaled(other.value)
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        known = one if one.low is None else other
+        return Estimate(value=back(first - second), reason=known.reason or "a figure has no interval")
+    below = math.hypot(first - scaled(one.low), scaled(other.high) - second)
+    above = math.hypot(scaled(one.high) - first, second - scaled(other.low))
+    return Estimate(
+        value=back(first - second),
+        low=back(first - second - below),
+        high=back(first - second + above),
+        interval=IntervalKind.MOVER95,
+    )
 
 
 def log_t_estimate(values: Sequence[float], kind: IntervalKind = IntervalKind.T95_TRIALS) -> Estimate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 # Suites are written by hand; a file beyond this size is something else, and could keep the parser busy for minutes.
 LARGEST_FILE_BYTES = 100_000
-_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +119,6 @@ def load(path: Path, overrides: Sequence[str] = (), everywhere: Mapping[str, obj
     for key, value in (everywhere or {}).items():
         _set_everywhere(tables, key, value)
     return read(tables, path=path, where=where, text=text, options=options)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds from `90`, `150s`, `2m`, `1.5h` or `500ms`.
-
-    Raises:
-        ValueError: it is not a time.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)?", text.strip(), re.ASCII)
-    if match is None:
-        raise ValueError(f"'{text}' is not a time; expected one such as 150s, 2m or 1h")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
 
 
 def _shown(path: Path) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench import records
-from bench.suite import parse_duration
+from bench.quantity import parse_bytes, parse_duration
 
 T = TypeVar("T")
-
-_BINARY = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def _wrong(expected: str) -> PydanticCustomError:
@@ -60,10 +57,10 @@ def _seconds(value: object) -> object:
 def _bytes(value: object) -> object:
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]iB)", value.strip(), re.ASCII)
-    if match is None:
-        raise _wrong('a number of bytes, or a size such as "512MiB" or "2GiB"')
-    return round(float(match[1]) * _BINARY[match[2]])
+    try:
+        return parse_bytes(value)
+    except ValueError as error:
+        raise _wrong('a number of bytes, or a size such as "512MiB" or "2GiB"') from error
 
 
 def as_entries(value: object) -> object:

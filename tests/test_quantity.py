@@ -19,7 +19,12 @@ from bench.quantity import (
     format_exponent,
     format_half_width,
     format_length,
+    format_option,
+    format_ratio,
     format_value,
+    parse_bytes,
+    parse_duration,
+    parse_score,
 )
 
 
@@ -127,3 +132,107 @@ def test_every_digit_of_what_was_counted() -> None:
 def test_exponents_and_lengths() -> None:
     assert [format_exponent(value) for value in (1.018, 2, -0.351, -0.001)] == ["1.02", "2.00", "-0.35", "0.00"]
     assert [format_length(value) for value in (64, 4096, 358.4)] == ["64", "4096", "358"]
+
+
+# ── how many times, and what people type ──
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((1.42, 1.38, 1.461), "1.42 times (1.38 to 1.46)"),
+        ((13.24, 12.9, 13.55), "13.2 times (12.9 to 13.6)"),
+        ((1234.4,), "1,234 times"),
+        ((0.7, 0.65, 0.75), "0.700 times (0.650 to 0.750)"),
+        # on which side of one it is, must be seen
+        ((1.004, 1.002, 1.006), "1.004 times (1.002 to 1.006)"),
+    ],
+)
+def test_ratios(numbers: tuple[float, ...], text: str) -> None:
+    assert format_ratio(*numbers) == text
+
+
+def test_a_change_of_a_plain_number_has_no_unit_to_leave_room_for() -> None:
+    assert format_change(1.0, 0.965, 1.035, Unit.NUMBER) == "+1.00 (0.96 to 1.03)"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("150s", 150),
+        ("2m", 120),
+        (" 2 min ", 120),
+        ("1.5h", 5400),
+        ("500ms", 0.5),
+        ("90", 90),
+        ("80us", 8e-5),
+        ("80 µs", 8e-5),
+    ],
+)
+def test_times_as_they_are_typed(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3s", "2m30s", "1e3s", "٣s", "3 d"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="expected one such as 150s"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("2GB", 2_000_000_000),
+        ("2GiB", 2**31),
+        ("1.5 MiB", 1_572_864),
+        ("512kB", 512_000),
+        ("1048576", 2**20),
+        ("3 B", 3),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "2 gb", "2Gb", "-1GB", "1e9", "much", "٢GB"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{text}' is not a size; expected one such as 512MiB, 2GB or 2GiB"):
+        parse_bytes(text)
+
+
+def test_scores() -> None:
+    assert parse_score("85%", Unit.SHARE) == parse_score("0.85", Unit.SHARE) == 0.85
+    assert parse_score("22.6", Unit.NUMBER) == 22.6
+    assert parse_score("-1.5", Unit.NATS) == -1.5
+    for text, unit, sentence in (
+        ("85", Unit.SHARE, "no share of one; write 85% or 0.85"),
+        ("good", Unit.SHARE, "not a score; expected a share such as 85% or 0.85"),
+        ("20%", Unit.NUMBER, "not a score; expected a number"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            parse_score(text, unit)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "better", "text"),
+    [
+        (0.007831, Unit.SECONDS, Better.LOWER, "7.84ms"),
+        (0.008, Unit.SECONDS, Better.LOWER, "8ms"),
+        (150.2, Unit.SECONDS, Better.LOWER, "151s"),
+        (210.3 * 2**20, Unit.BYTES, Better.LOWER, "211MiB"),
+        (0.8439, Unit.SHARE, Better.HIGHER, "84.3%"),
+        (22.69, Unit.NUMBER, Better.HIGHER, "22.6"),
+        (0.0, Unit.SHARE, Better.HIGHER, "0"),
+    ],
+)
+def test_limits_as_they_are_typed(value: float, unit: Unit, better: Better, text: str) -> None:
+    assert format_option(value, unit, better) == text
+
+
+@given(st.floats(min_value=1e-6, max_value=1e4), st.floats(min_value=1e3, max_value=1e13), st.floats(0.001, 1))
+def test_what_is_typed_is_met(seconds: float, size: float, share: float) -> None:
+    assert seconds * (1 - 1e-9) <= parse_duration(format_option(seconds, Unit.SECONDS, Better.LOWER)) <= seconds * 1.011
+    assert size - 1 <= parse_bytes(format_option(size, Unit.BYTES, Better.LOWER)) <= size * 1.011
+    assert (
+        share * 0.989 <= parse_score(format_option(share, Unit.SHARE, Better.HIGHER), Unit.SHARE) <= share * (1 + 1e-9)
+    )

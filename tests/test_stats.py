@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import fmean
 
 import numpy as np
@@ -11,7 +12,9 @@ import scipy.stats
 
 from bench.stats import (
     Difference,
+    Estimate,
     IntervalKind,
+    difference,
     holm,
     log_t_estimate,
     mean_t_estimate,
@@ -19,6 +22,7 @@ from bench.stats import (
     pairs_needed,
     pooled,
     quantile,
+    ratio,
     relative_half_width,
     smallest_seen,
     t_half_width,
@@ -265,3 +269,63 @@ def test_pairs_are_at_least_the_least_and_unknown_beyond_the_most() -> None:
     assert pairs_needed(0.2, least=5, most=30, **limits) is None
     # what is called one only beyond 3 % is never sure to be called one at 3 %
     assert pairs_needed(0.001, least=5, most=30, **(limits | {"effect": 0.03})) is None
+
+
+# ── two estimates put together ──
+
+
+def test_the_difference_of_two_proportions_is_newcombes() -> None:
+    """56 of 70 and 48 of 80: method 10 of Newcombe (1998) gives 0.0524 to 0.3339."""
+    one, other = (
+        Estimate(value=right / total, low=wilson(right, total)[0], high=wilson(right, total)[1])
+        for right, total in ((56, 70), (48, 80))
+    )
+    found = difference(one, other)
+    assert found.interval is IntervalKind.MOVER95
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    back = difference(other, one)
+    assert (back.value, back.low, back.high) == pytest.approx((-0.2, -0.3339, -0.0524), abs=5e-5)
+
+
+def test_a_ratio_turned_over_is_the_other_ratio() -> None:
+    one, other = Estimate(value=3.0, low=2.0, high=3.5), Estimate(value=1.5, low=1.2, high=1.6)
+    found, back = ratio(one, other), ratio(other, one)
+    assert found.value == pytest.approx(2.0)
+    assert found.low == pytest.approx(2 * math.exp(-math.hypot(math.log(1.5), math.log(1.6 / 1.5))))
+    assert (found.low, found.high) == pytest.approx((1 / back.high, 1 / back.low))
+    # the intervals lie apart
+    assert found.low > 1
+
+
+@pytest.mark.parametrize("together", [ratio, difference])
+def test_what_has_no_interval_gives_none(together: Callable[[Estimate, Estimate], Estimate]) -> None:
+    whole, lone = Estimate(value=2.0, low=1.0, high=3.0), Estimate(value=2.0, reason="a single trial has no interval")
+    for found in (together(whole, lone), together(lone, whole)):
+        assert (found.low, found.high, found.reason) == (None, None, "a single trial has no interval")
+        assert found.value is not None
+    unknown = together(whole, Estimate(value=None, reason="not measured"))
+    assert (unknown.value, unknown.reason) == (None, "not measured")
+
+
+def test_a_ratio_covers_the_true_one() -> None:
+    draw, hits, count = np.random.default_rng(5), 0, 1000
+    for _ in range(count):
+        # of unlike spread, five trials each, log-normal as times are
+        one, other = (np.exp(draw.normal(mean, spread, 5)).tolist() for mean, spread in ((0.4, 0.1), (0.1, 0.02)))
+        found = ratio(log_t_estimate(one), log_t_estimate(other))
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= math.exp(0.3) <= found.high
+    assert 0.93 <= hits / count <= 0.98
+
+
+def test_a_difference_covers_the_true_one() -> None:
+    draw, hits, count = np.random.default_rng(6), 0, 1000
+    for _ in range(count):
+        found = difference(
+            mean_t_estimate(draw.normal(0.9, 0.02, 4).tolist()), mean_t_estimate(draw.normal(0.8, 0.02, 4).tolist())
+        )
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 0.1 <= found.high
+    assert 0.93 <= hits / count <= 0.99

@@ -10,7 +10,7 @@ import pytest
 from bench import suite
 from bench.errors import SuiteError, UsageError
 from bench.records import Gate, PassKind
-from bench.suite import LARGEST_FILE_BYTES, catalogue, find, load, parse_duration
+from bench.suite import LARGEST_FILE_BYTES, catalogue, find, load
 from bench.suite_check import _TABLES, _keys, read
 from bench.workloads.training import OPTIMIZERS
 
@@ -241,22 +241,6 @@ def test_a_problem_that_an_override_made_names_its_option(tmp_path):
         "--set accuracy.epochs=0: 'accuracy.epochs' is 0; expected at least 1",
     ]
     assert loaded.sentence("'accuracy.seeds' is odd") == f"{tmp_path}/mine.toml: 'accuracy.seeds' is odd"
-
-
-# ── durations ──
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("150s", 150), ("2m", 120), (" 2 min ", 120), ("1.5h", 5400), ("500ms", 0.5), ("90", 90)]
-)
-def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-3s", "2m30s", "1e3s", "٣s", "3 d"])
-def test_what_is_no_duration(text):
-    with pytest.raises(ValueError, match="expected one such as 150s"):
-        parse_duration(text)
 
 
 # ── shape ──

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import bench
-from bench.cli import ab, baseline, check, compare, data, doctor, history, listing, predict, report, run
+from bench.cli import ab, baseline, check, compare, data, doctor, history, listing, predict, recommend, report, run
 from bench.errors import BenchError, ExitCode, SuiteError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("report")(report.report)
+app.command("recommend")(recommend.recommend)
 app.command("ab")(ab.ab)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)

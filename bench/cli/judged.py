@@ -16,7 +16,6 @@ from bench.errors import ExitCode, StoreError
 if TYPE_CHECKING:
     from bench.verdicts import Judgement
 
-FILE_WIDTH = 120
 # GitHub takes no summary above a megabyte; a row has some 300 characters
 SUMMARY_ROWS = 500
 
@@ -122,16 +121,10 @@ def _made(judgement: Judgement, outputs: Outputs) -> str:
 
 
 def _table(judgement: Judgement, outputs: Outputs) -> str:
-    import io
-
-    from rich.console import Console
-
     from bench.cli.judgement_table import shown
+    from bench.cli.output import FILE_WIDTH, as_text
 
-    text = io.StringIO()
-    page = Console(file=text, width=FILE_WIDTH, color_system=None, highlight=False)
-    page.print(shown(judgement, FILE_WIDTH, every=outputs.all), crop=False)
-    return text.getvalue()
+    return as_text([shown(judgement, FILE_WIDTH, every=outputs.all)])
 
 
 def _append(path: Path, text: str) -> None:

@@ -52,7 +52,7 @@ def overrides(given: Sequence[str], budget: str | None) -> list[str]:
     """
     if budget is None:
         return list(given)
-    from bench.suite import parse_duration
+    from bench.quantity import parse_duration
 
     try:
         parse_duration(budget)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+FILE_WIDTH = 120
+
 
 class Format(StrEnum):
     """How a list is printed."""
@@ -61,6 +63,19 @@ def print_parts(parts: Iterable[RenderableType]) -> None:
     output = console()
     for part in parts:
         output.print(part)
+
+
+def as_text(parts: Iterable[RenderableType]) -> str:
+    """The same for a file: without colours, `FILE_WIDTH` characters wide."""
+    import io
+
+    from rich.console import Console
+
+    made = io.StringIO()
+    page = Console(file=made, width=FILE_WIDTH, color_system=None, highlight=False)
+    for part in parts:
+        page.print(part, crop=False)
+    return made.getvalue()
 
 
 def grid(rows: Iterable[tuple[str | Text, str | Text]]) -> RenderableType:

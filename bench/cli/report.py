@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.errors import BenchError, StoreError, UsageError
 if TYPE_CHECKING:
     from bench.frames import Runs
     from bench.records import Case, Run
+    from bench.report.recommendation import Limits
 
 
 class ReportFormat(StrEnum):
@@ -76,8 +78,11 @@ def _made(runs: Runs, format: ReportFormat) -> bytes:
     return content if isinstance(content, bytes) else content.encode()
 
 
-def html(runs: Runs) -> bytes:
-    """The HTML page of some runs, with chance levels and the origin of data and of pretrained weights."""
+def html(runs: Runs, limits: Mapping[str, Limits] | None = None) -> bytes:
+    """The HTML page of some runs, with chance levels and the origin of data and of pretrained weights.
+
+    `limits` are those of the recommendation, by task.
+    """
     from bench.report import render
     from bench.tasks.data import needed, needed_by
 
@@ -90,7 +95,7 @@ def html(runs: Runs) -> bytes:
         for key, source in found.items()
         if source is not None
     ]
-    return render(runs, chance=chances, sources=sources).encode()
+    return render(runs, chance=chances, sources=sources, limits=limits).encode()
 
 
 def _unlinked(text: str) -> str:

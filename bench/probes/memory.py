@@ -9,14 +9,13 @@ from pathlib import Path
 
 import torch
 
+from bench.observations import MEMORY_RESOLUTION_BYTES
 from bench.sampling import Call
 
 # mallopt's M_MMAP_THRESHOLD: larger blocks are mapped, and so given back to the kernel as soon as they are freed
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 65_536
-# the kernel counts resident pages per processor and adds them up in batches; what is smaller it may not see at all
-RESOLUTION_BYTES = 64 * 4096
-TOO_SMALL = f"below {RESOLUTION_BYTES // 1024} KiB, which the kernel's page counts do not resolve"
+TOO_SMALL = f"below {MEMORY_RESOLUTION_BYTES // 1024} KiB, which the kernel's page counts do not resolve"
 
 
 def measure_memory(call: Call, device: torch.device, between: Call = lambda: None) -> dict[str, float | None]:
@@ -31,7 +30,7 @@ def measure_memory(call: Call, device: torch.device, between: Call = lambda: Non
     if sys.platform != "linux":
         return {}
     grown = _resident_growth(call, between)
-    return {"peak_rss_bytes": grown if grown >= RESOLUTION_BYTES else None}
+    return {"peak_rss_bytes": grown if grown >= MEMORY_RESOLUTION_BYTES else None}
 
 
 def _cuda(call: Call, device: torch.device, between: Call) -> dict[str, float | None]:

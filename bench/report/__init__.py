@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bench.codec import dumps
 from bench.frames import Runs, to_csv, to_json_text, to_parquet
 from bench.quantity import Better
+
+if TYPE_CHECKING:
+    from bench.report.recommendation import Limits
 from bench.trust_record import trust_record
 
 
-def render(runs: Runs, *, chance: Mapping[str, float] | None = None, sources: Sequence[tuple[str, str]] = ()) -> str:
+def render(
+    runs: Runs,
+    *,
+    chance: Mapping[str, float] | None = None,
+    sources: Sequence[tuple[str, str]] = (),
+    limits: Mapping[str, Limits] | None = None,
+) -> str:
     """Some runs as one self-contained HTML page.
 
     Args:
         runs: each run with its results in the order of its plan.
         chance: what a know-nothing predictor scores, by task key; drawn beside accuracies.
         sources: where data came from and under which licence: (task, one line).
+        limits: what a recommended variant must keep to, by task; none if not given.
     """
     from bench.report import page
 
-    return page.render(runs, chance or {}, sources)
+    return page.render(runs, chance or {}, sources, limits or {})
 
 
 def _markdown(runs: Runs) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from markupsafe import Markup
+
 from bench.frames import Runs
 from bench.report import doubts, summary
 from bench.report import view as views
+from bench.report.blocks import Block
 from bench.report.league import league_of
 from bench.report.tables import Cell, Table
 
@@ -34,6 +37,15 @@ def _run(view: views.View) -> Iterator[str]:
         if words := doubts.left_out_words(doubts.records_of(view, task).values()):
             yield f"{escaped(words)}."
             yield ""
+
+
+def block(block: Block) -> Iterator[str]:
+    """A part of the page, without its charts."""
+    for line in block.says:
+        yield escaped(line.striptags() if isinstance(line, Markup) else line)
+        yield ""
+    for table in block.tables:
+        yield from _table(table)
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -15,7 +15,7 @@ from bench.codec import to_json
 from bench.frames import Runs
 from bench.quantity import format_duration
 from bench.records import Machine
-from bench.report import charts, doubts, summary
+from bench.report import advice, charts, doubts, summary
 from bench.report import view as views
 from bench.report.blocks import Block
 from bench.report.crossings import crossing_sentences
@@ -24,6 +24,7 @@ from bench.report.grids import every_case
 from bench.report.inside import inside
 from bench.report.league import league_of
 from bench.report.lengths import lengths
+from bench.report.recommendation import Limits
 from bench.report.svg import Look
 from bench.report.tables import Table
 from bench.report.view import View
@@ -56,14 +57,16 @@ class RunPart:
     settings: Sequence[str]
 
 
-def render(runs: Runs, chance: Mapping[str, float], sources: Sequence[tuple[str, str]]) -> str:
+def render(
+    runs: Runs, chance: Mapping[str, float], sources: Sequence[tuple[str, str]], limits: Mapping[str, Limits]
+) -> str:
     """The whole page as text; see `bench.report.render`."""
     folder = files("bench.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["duration"] = format_duration
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
     parts = [
-        _run_part(view, chance, f"r{number}" if len(runs) > 1 else "r")
+        _run_part(view, chance, limits, f"r{number}" if len(runs) > 1 else "r")
         for number, view in enumerate(views.side_by_side(runs), 1)
     ]
     used = {look.place: look for part in parts for look in part.looks.values()}
@@ -80,14 +83,15 @@ def render(runs: Runs, chance: Mapping[str, float], sources: Sequence[tuple[str,
     return text.lstrip() + "\n"
 
 
-def _run_part(view: View, chance: Mapping[str, float], anchor: str) -> RunPart:
+def _run_part(view: View, chance: Mapping[str, float], limits: Mapping[str, Limits], anchor: str) -> RunPart:
     return RunPart(
         anchor=anchor,
         view=view,
         notes=summary.notes(view),
         looks=charts.looks(view),
         tasks=[
-            _task_part(view, task, chance.get(task), f"{anchor}-{number}") for number, task in enumerate(view.tasks, 1)
+            _task_part(view, task, chance.get(task), limits.get(task), f"{anchor}-{number}")
+            for number, task in enumerate(view.tasks, 1)
         ],
         blocks=[],
         machine=list(_machine(view.run.machine)),
@@ -95,14 +99,15 @@ def _run_part(view: View, chance: Mapping[str, float], anchor: str) -> RunPart:
     )
 
 
-def _task_part(view: View, task: str, chance: float | None, anchor: str) -> TaskPart:
+def _task_part(view: View, task: str, chance: float | None, limits: Limits | None, anchor: str) -> TaskPart:
     drawn = charts.charts(view, task, chance, anchor)
+    parts = (advice.block(view, task, limits), Block(title="", charts=tuple(drawn)) if drawn else None)
     return TaskPart(
         name=task,
         anchor=anchor,
         lead=[*summary.lead(view, task), *crossing_sentences(view, task)],
         league=league_of(view, task),
-        blocks=[*([Block(title="", charts=tuple(drawn))] if drawn else []), *lengths(view, task)],
+        blocks=[*(part for part in parts if part), *lengths(view, task)],
         gallery=gallery(view, task, f"{anchor}x"),
         details=[*inside(view, task), *every_case(view, task), *doubts.trust(view, task)],
     )

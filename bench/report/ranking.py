@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -18,14 +19,23 @@ K = TypeVar("K", bound=Hashable)
 
 
 def widest(shown: Shown, name: str) -> Estimate | None:
-    """An estimate of a fit with both its doubts in one interval: other seeds, and for accuracy other test items."""
+    """An estimate of a fit with both its doubts in one interval: other seeds, and for a share of test items other items."""
     estimate = shown.figure(name)
-    items = estimates.item_interval(shown.result) if name == "accuracy" else None
+    items = estimates.item_interval(shown.result) if _of_items(shown, name) else None
     if estimate is None or items is None:
         return estimate
     lows = [low for low in (estimate.low, items.low) if low is not None]
     highs = [high for high in (estimate.high, items.high) if high is not None]
     return replace(estimate, low=min(lows), high=max(highs), interval=items.interval)
+
+
+def _of_items(shown: Shown, name: str) -> bool:
+    """Whether a metric is the share of test items that were right, of every fit."""
+    fits = estimates.good_fits(shown.result)
+    return all(
+        fit.total and name in fit.metrics and math.isclose(fit.metrics[name], (fit.correct or 0) / fit.total)
+        for fit in fits
+    )
 
 
 def tolerated(estimate: Estimate | None) -> Estimate | None:
@@ -37,7 +47,7 @@ def tolerated(estimate: Estimate | None) -> Estimate | None:
 
 
 def leaders(found: Mapping[K, Estimate | None], better: Better) -> list[K]:
-    """Who is best, first, and after it all whose intervals overlap with its own: those cannot be told apart from it.
+    """All whom no other is better than beyond doubt, by their figures, the best first: their intervals meet, each with each.
 
     An estimate that should have an interval and has none (a single trial) cannot be told apart from anything.
     """
@@ -45,16 +55,26 @@ def leaders(found: Mapping[K, Estimate | None], better: Better) -> list[K]:
     if not known or better is Better.NEITHER:
         return []
     sign = 1 if better is Better.HIGHER else -1
-    order = sorted(known, key=lambda key: -sign * (known[key].value or 0.0))
-    first = known[order[0]]
-    return [order[0], *(key for key in order[1:] if _overlap(first, known[key]))]
+    near = {key: min(sign * end for end in ends(one)) for key, one in known.items() if not unsure(one)}
+    bar = max(near.values(), default=-math.inf)
+    kept = [key for key, one in known.items() if unsure(one) or max(sign * end for end in ends(one)) >= bar]
+    return sorted(kept, key=lambda key: -sign * (known[key].value or 0.0))
 
 
-def _overlap(one: Estimate, other: Estimate) -> bool:
-    if any(each.low is None and each.reason for each in (one, other)):
-        return True
+def beyond(one: Estimate, other: Estimate, better: Better) -> bool:
+    """Whether one is better than the other beyond doubt: their intervals do not meet, and it is on the better side.
+
+    An estimate that should have an interval and has none is never beyond another, nor another beyond it.
+    """
+    if better is Better.NEITHER or unsure(one) or unsure(other):
+        return False
     (low, high), (other_low, other_high) = ends(one), ends(other)
-    return low <= other_high and other_low <= high
+    return low > other_high if better is Better.HIGHER else high < other_low
+
+
+def unsure(estimate: Estimate) -> bool:
+    """Whether it should have an interval and has none."""
+    return estimate.low is None and bool(estimate.reason)
 
 
 def ends(estimate: Estimate) -> tuple[float, float]:

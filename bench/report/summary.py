@@ -1,121 +1,121 @@
-"""The first paragraph of a report, made from the data: who is ahead, by how much, and what cannot be said."""
+"""The answer at the top of a report: a few sentences made from the data, and what to know before trusting them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 from bench import estimates
-from bench.quantity import METRICS, Better, Unit, format_tick, format_value
+from bench.quantity import Better, Unit, format_tick
 from bench.records import Outcome
 from bench.report import view as views
-from bench.report.ranking import ends, leaders, tolerated, widest
+from bench.report.contests import ahead_by, beside_floors, memories, scores, sentence, speeds, times, where
+from bench.report.pareto import Place, front
+from bench.report.ranking import beyond, leaders
+from bench.report.recommendation import Candidate, Criterion, Limits, Quantity, Recommendation, recommend
 from bench.report.view import Shown, View
-from bench.stats import Estimate
 from bench.trust import used_trials
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contest:
-    """Who is compared, by what, and how it is said."""
-
-    cases: Mapping[str, Shown]
-    found: Mapping[str, Estimate | None]
-    better: Better
-    title: str
-    best: str
-    told: Callable[[Shown], str]
-    tie: str = "their intervals overlap"
+_LONGEST_REASON = 120
 
 
 def lead(view: View, task: str) -> list[Markup]:
-    """A sentence each on speed, score, simple rules and memory at a task's operating point, where there is something to say."""
-    timed = view.timed(task)
+    """The answer at a task's operating point: the fastest, the best by score, the best compromise, the smallest."""
+    timed, metric = view.timed(task), view.headline(task)
     place = views.point(view.run, (shown.case for shown in timed))
-    at = {key: shown for key, shown in (views.at(timed, place) if place else {}).items() if shown.good}
-    # the least of those that can be seen is not the least of all
-    weighed = at if all(shown.memory for shown in at.values()) else {}
+    at = views.at(timed, place) if place else {}
     fits = views.fits_for(view.fits(task), place.sequence_length if place else None)
-    fits = {key: shown for key, shown in fits.items() if shown.good}
-    throughput, score = METRICS["throughput_items_per_s"], view.headline(task)
-    contests = [
-        Contest(
-            cases=at,
-            found={key: shown.found.get(throughput.name) for key, shown in at.items()},
-            better=throughput.better,
-            title=throughput.title,
-            best="the fastest",
-            told=lambda shown: views.value_words(shown.found[throughput.name], throughput.unit),
-        ),
-        Contest(
-            cases=fits,
-            found={key: widest(shown, score.name) for key, shown in fits.items()},
-            better=score.better,
-            title=score.title,
-            best="the most accurate" if score.name == "accuracy" else f"best by {score.title}",
-            told=lambda shown: views.value_words(shown.found[score.name], score.unit),
-        ),
-        Contest(
-            cases=weighed,
-            found={key: tolerated(shown.memory) for key, shown in weighed.items()},
-            better=Better.LOWER,
-            title="peak memory",
-            best="the smallest in memory",
-            told=lambda shown: views.value_words(shown.memory, Unit.BYTES) if shown.memory else "",
-            tie="they differ by no more than repeats of one measurement do",
-        ),
+    by_score = scores(fits, metric)
+    found = [
+        (sentence(speeds(at, place)) or _none(f"{where(place)}: ", at.values(), timed)) if place else None,
+        _joined(sentence(by_score), beside_floors(by_score, view.floors(task), metric.unit))
+        or _none("Trained: ", fits.values(), ()),
+        _compromise(recommend(view, task, Limits())) if place else None,
+        sentence(memories(at)),
     ]
-    speed, scores, memory = (_sentence(contest) for contest in contests)
-    beaten = _beside_floors(view, task, contests[1], score.unit)
-    return [sentence for sentence in (speed, scores, beaten, memory) if sentence]
+    return [one for one in found if one]
 
 
-def _sentence(contest: Contest) -> Markup | None:
-    known = {key: one for key, one in contest.found.items() if one is not None and one.value is not None}
-    ahead = leaders(known, contest.better)
-    if not ahead:
+def _joined(*sentences: Markup | None) -> Markup | None:
+    return Markup(" ").join([one for one in sentences if one]) or None
+
+
+def _none(opening: str, cases: Iterable[Shown], all_: Sequence[Shown]) -> Markup | None:
+    """Why nothing has figures at a place, and what came of the first; None while nothing has been measured there."""
+    ended = [shown for shown in cases if shown.outcome is not None]
+    if not ended:
         return None
-    first, *tied = ahead
-    if len(known) == 1:
-        return Markup("{}: {}.").format(contest.title[:1].upper() + contest.title[1:], _who(contest, first))
-    if tied:
-        names = [_who(contest, key) for key in ahead]
-        listed = Markup(", ").join(names[:-1]) + Markup(" and ") + names[-1]
-        why = contest.tie if all(known[key].low is not None for key in ahead) else "not all have an interval"
-        return Markup("This run cannot say which is {}: {}; {}.").format(contest.best, listed, why)
-    rest = {key: one for key, one in known.items() if key != first}
-    second = leaders(rest, contest.better)[0]
-    return Markup("{} is {}; next comes {}.").format(_who(contest, first), contest.best, _who(contest, second))
-
-
-def _beside_floors(view: View, task: str, contest: Contest, unit: Unit) -> Markup | None:
-    """Who is better than every simple rule by the near end of its interval, and who is not; None where there is no rule."""
-    floors = view.floors(task)
-    known = {key: one for key, one in contest.found.items() if one is not None and one.value is not None}
-    if not floors or not known or contest.better is Better.NEITHER:
-        return None
-    sign = 1 if contest.better is Better.HIGHER else -1
-    name = max(floors, key=lambda name: sign * floors[name])
-    rule = f"{name} ({format_value(floors[name], unit)})"
-    short = [key for key, one in known.items() if min(sign * end for end in ends(one)) <= sign * floors[name]]
-    single = "It is a single value." if len(known) == 1 else "Some of these are single values."
-    alone = "" if all(one.low is not None for one in known.values()) else f" {single}"
-    if not short:
-        who = "It" if len(known) == 1 else "Every one of them"
-        return Markup("{} is better than the best simple rule, {}.{}").format(who, rule, alone)
-    names = Markup(", ").join(
-        Markup("<strong>{}</strong>").format(contest.cases[key].case.variant.label) for key in short
+    counts = Counter(shown.outcome for shown in ended)
+    elsewhere = " Other places have figures." if any(shown.good for shown in all_) else ""
+    if set(counts) == {Outcome.OUT_OF_MEMORY}:
+        return Markup("{}nothing fits into memory.{}").format(opening, elsewhere)
+    listed = ", ".join(f"{count} {views.outcome_words(outcome)}" for outcome, count in counts.items())
+    first = ended[0]
+    reason = f": {_short(first.reason)}" if first.reason else ""
+    return Markup("{}no architecture has figures ({}). First <strong>{}</strong>{}.{}").format(
+        opening, listed, first.case.variant.label, reason, elsewhere
     )
-    return Markup("Not shown to be better than a simple rule, {}: {}.{}").format(rule, names, alone)
 
 
-def _who(contest: Contest, key: str) -> Markup:
-    shown = contest.cases[key]
-    words = "; ".join([contest.told(shown), *shown.marks])
-    return Markup("<strong>{}</strong> ({})").format(shown.case.variant.label, words)
+def _short(reason: str) -> str:
+    line = reason.strip().partition("\n")[0].rstrip(".")
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
+
+
+# ── the best compromise ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _compromise(made: Recommendation) -> Markup | None:
+    """Of those that cannot be told apart from the best by score the fastest; of a lone best, what the next gives and takes."""
+    score = made.criteria[0]
+    if score.quantity is not Quantity.SCORE or not made.sure or len(made.steps) < 2:
+        return None
+    pool, level = made.steps[0].left, made.steps[1].left
+    everyone = {one.variant_id: one.figures.get(Quantity.SCORE) for one in made.candidates}
+    if not {one.variant_id for one in level} <= set(leaders(everyone, score.better)):
+        return None  # one whose speed is not known is better
+    speeds = {
+        one.variant_id: one.figures[Quantity.LATENCY] for one in made.candidates if Quantity.LATENCY in one.figures
+    }
+    fastest = leaders(speeds, Better.LOWER)
+    if len(level) == 1:
+        if fastest == [level[0].variant_id]:
+            return Markup("No compromise is needed: <strong>{}</strong> is both.").format(level[0].label)
+        return _trade(pool, level[0], score)
+    if len(made.steps) > 3 or len(made.chosen) > 1:
+        return None  # the fastest of them cannot be told
+    (best,) = made.chosen
+    better = "more accurate" if score.title == "accuracy" else f"better by {score.title}"
+    if fastest == [best.variant_id]:
+        return Markup("Best compromise: <strong>{}</strong>; no other is shown to be {}.").format(best.label, better)
+    second = min((one for one in level if one is not best), key=lambda one: one.figures[Quantity.LATENCY].value or 0.0)
+    return Markup(
+        "Best compromise: <strong>{}</strong>; no other is shown to be {}, and of the {} not told apart it is the fastest, {}."
+    ).format(best.label, better, len(level), _as_fast(best, second))
+
+
+def _as_fast(one: Candidate, other: Candidate) -> Markup:
+    found = times(other.figures[Quantity.LATENCY], one.figures[Quantity.LATENCY])
+    return Markup("{} as fast as <strong>{}</strong>").format(found, other.label)
+
+
+def _trade(pool: Sequence[Candidate], best: Candidate, score: Criterion) -> Markup | None:
+    """What the next on the front gains in speed and gives up in score, which the best is beyond doubt ahead in."""
+    known = {one.variant_id: one for one in pool}
+    places = {
+        key: Place(throughput=one.figures[Quantity.LATENCY].inverted(1.0), score=one.figures[Quantity.SCORE])
+        for key, one in known.items()
+    }
+    _, *after = front(places, score.better)
+    if not after or not beyond(places[after[0]].throughput, places[best.variant_id].throughput, Better.HIGHER):
+        return None
+    other = known[after[0]]
+    behind = ahead_by(best.figures[Quantity.SCORE], other.figures[Quantity.SCORE], score.unit, score.better)
+    return Markup("Next on the front: <strong>{}</strong>, {}, but {} behind it in {}.").format(
+        other.label, _as_fast(other, best), behind, score.title
+    )
 
 
 def notes(view: View) -> list[str]:

@@ -70,6 +70,12 @@ class Shown:
         return self.figure(memory_metric(self.case))
 
     @property
+    def memory_too_small(self) -> bool:
+        """Whether its peak memory was looked at and is below `MEMORY_RESOLUTION_BYTES`."""
+        looked_at = self.found.get(memory_metric(self.case))
+        return self.good and looked_at is not None and looked_at.value is None
+
+    @property
     def memory_outcome(self) -> Outcome | None:
         """How its memory pass ended, where that went otherwise than its trials did."""
         failed = failed_pass(self.result, PassKind.MEMORY)
