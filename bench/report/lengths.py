@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bench.quantity import Better, format_change, format_difference, format_exponent, format_length
+from bench.quantity import Better, format_difference, format_exponent, format_length, format_ratio
 from bench.report import view as views
 from bench.report.blocks import Block
 from bench.report.crossings import crossings
@@ -76,15 +76,15 @@ def _fastest_row(one: Sweep, length: int) -> Row | None:
 
 
 def _lead(first: Shown, second: Shown) -> Cell:
-    """How much faster one case is than another: the ratio of their times, less one."""
+    """How many times as fast one case is as another: the ratio of their times."""
     apart = welch(log_times(first), log_times(second))
     if apart is None:
         return empty()
     half = apart.half_width()
-    value, low, high = (math.expm1(apart.mean + shift) for shift in (0.0, -half, half))
+    value, low, high = (math.exp(apart.mean + shift) for shift in (0.0, -half, half))
     return Cell(
-        text=format_change(value, low, high),
-        detail=f"than {second.case.variant.label}",
+        text=format_ratio(value, low, high),
+        detail=f"as fast as {second.case.variant.label}",
         estimate=Estimate(value=value, low=low, high=high),
     )
 
