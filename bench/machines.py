@@ -34,7 +34,7 @@ def differences(before: Machine, now: Machine) -> Differences:
 
 def change(name: str, before: object, now: object) -> str:
     """A fact that is not what it was, in words."""
-    return f"{name} {_words(before)} -> {_words(now)}"
+    return f"{name} {words(before)} -> {words(now)}"
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
@@ -44,7 +44,8 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ..
     return tuple(change(key, old.get(key), new.get(key)) for key in changed if _SAID_BY.get(key) not in changed)
 
 
-def _words(value: object) -> str:
+def words(value: object) -> str:
+    """A fact of a machine in words."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):

@@ -14,6 +14,7 @@ from bench.observations import PICTURE, CaseResult, Exhibit, Fit, Line
 from bench.records import Outcome, Run
 from bench.report import render, summary
 from bench.report import view as views
+from bench.report.beside import Beside
 from bench.report.exhibits import MOST_CLASSES, Gallery, gallery
 from bench.report.league import league
 
@@ -64,7 +65,7 @@ def shown(made: tuple[Run, list[CaseResult]]) -> Gallery | None:
 
 def page(made: tuple[Run, list[CaseResult]]) -> str:
     runs: Runs = [made]
-    return render(runs, chance={"imdb": 0.5})
+    return render(runs, Beside(chance={"imdb": 0.5}))
 
 
 def test_without_anything_to_show_there_is_no_gallery() -> None:

@@ -17,6 +17,7 @@ from bench.observations import CaseResult, Trial
 from bench.quantity import Unit
 from bench.records import METHOD_VERSION, SCHEMA_VERSION, Outcome, PassKind
 from bench.report import FORMATS, render
+from bench.report.beside import Beside
 from bench.report.drawing import spread
 from bench.report.scales import measured_scale, swept_scale
 from bench.report.svg import Look
@@ -27,7 +28,7 @@ NASTY = "<script>alert(1)</script>"
 @cache
 def page() -> str:
     runs = [made_run(), made_quick_run()]
-    return render(runs, chance={"imdb": 0.5}, sources=[("imdb", "Maas 2011 <b>fetch</b>, never commit")])
+    return render(runs, Beside(chance={"imdb": 0.5}, sources=[("imdb", "Maas 2011 <b>fetch</b>, never commit")]))
 
 
 class Elements(HTMLParser):

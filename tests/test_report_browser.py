@@ -15,6 +15,7 @@ import pytest
 from made_run import made_quick_run, made_run
 
 from bench.report import render
+from bench.report.beside import Beside
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -49,7 +50,7 @@ document.getElementById("frame").addEventListener("load", () => {{
 
 @cache
 def _page() -> str:
-    return render([made_run(), made_quick_run()], chance={"imdb": 0.5})
+    return render([made_run(), made_quick_run()], Beside(chance={"imdb": 0.5}))
 
 
 def _look(folder: Path, width: int, dark: bool) -> dict[str, Any]:

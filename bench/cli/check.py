@@ -113,7 +113,7 @@ def _stored(results: Path, reference: str, name: str, outputs: Outputs, filter: 
 
     head = store.open_run(store.find(results, reference))
     base = _baseline(results, name, head.run.machine, exact=exact)
-    confirms = not exact and _was_confirmed(base, head, filter)
+    confirms = not exact and was_confirmed(base, head, filter)
     design = design_of(base.run, head.run, exact=exact, confirms=confirms)
     return tell(judged(base, head, design, name=name, filter=filter), outputs)
 
@@ -139,7 +139,7 @@ def design_of(base: Run, head: Run, *, exact: bool, confirms: bool) -> Design:
     return Design(paired=False, confirms=confirms, widen=widen, portable_only=exact)
 
 
-def _was_confirmed(base: RunFolder, head: RunFolder, filter: str | None) -> bool:
+def was_confirmed(base: RunFolder, head: RunFolder, filter: str | None) -> bool:
     """Whether all that is flagged in a stored run was measured afresh when the run was taken."""
     from bench.compare import to_confirm
     from bench.observations import Trial

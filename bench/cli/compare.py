@@ -41,8 +41,12 @@ def compare(
     from bench import store
 
     old, new = (store.open_run(store.find(results, reference)) for reference in (base, head))
-    judgement = _in_pairs(old, new) or _side_by_side(old, new, filter)
-    tell(judgement, Outputs(format=format, output=output, all=all_))
+    tell(compared(old, new, filter), Outputs(format=format, output=output, all=all_))
+
+
+def compared(base: RunFolder, head: RunFolder, filter: str | None = None) -> Judgement:
+    """How one stored run differs from another; the sides of an `ab` session as it judged them."""
+    return _in_pairs(base, head) or _side_by_side(base, head, filter)
 
 
 def _side_by_side(base: RunFolder, head: RunFolder, filter: str | None) -> Judgement:

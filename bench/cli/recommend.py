@@ -216,4 +216,4 @@ def _made(made: Sequence[Recommendation], format: RecommendFormat) -> str:
 def _page(folder: RunFolder, limits: dict[str, Limits]) -> bytes:
     from bench.cli.report import html
 
-    return html([(folder.run, folder.results())], limits)
+    return html([(folder.run, folder.results())], limits=limits)

@@ -139,7 +139,7 @@ def _resumed(results: Path, reference: str, suite: str | None) -> RunFolder:
 def _measure(folder: RunFolder, reports: Path, resume: str) -> ExitCode:
     """Measure what is missing, keep each observation before the next is taken, and tell what came of it."""
     from bench.cli.outcomes import exit_code, worst
-    from bench.cli.report import html, write
+    from bench.cli.report import page, write
     from bench.cli.screen import console, screen, summary, summary_so_far
     from bench.runner import measure
 
@@ -150,9 +150,9 @@ def _measure(folder: RunFolder, reports: Path, resume: str) -> ExitCode:
     if not finished:
         summary_so_far(folder, output, resume)
         return worst([ExitCode.INTERRUPTED, code])
-    page = reports / f"{folder.run.run_id}.html"
-    write(page, html([(folder.run, folder.results())]), "--reports")
-    summary(folder, output, page)
+    place = reports / f"{folder.run.run_id}.html"
+    write(place, page([folder], folder.path.parent), "--reports")
+    summary(folder, output, place)
     return code
 
 

@@ -9,36 +9,26 @@ from typing import TYPE_CHECKING
 from bench.codec import dumps
 from bench.frames import Runs, to_csv, to_json_text, to_parquet
 from bench.quantity import Better
+from bench.trust_record import trust_record
+from bench.verdicts import Judgement
 
 if TYPE_CHECKING:
-    from bench.report.recommendation import Limits
-from bench.trust_record import trust_record
+    from bench.report.beside import Beside
 
 
-def render(
-    runs: Runs,
-    *,
-    chance: Mapping[str, float] | None = None,
-    sources: Sequence[tuple[str, str]] = (),
-    limits: Mapping[str, Limits] | None = None,
-) -> str:
-    """Some runs as one self-contained HTML page.
-
-    Args:
-        runs: each run with its results in the order of its plan.
-        chance: what a know-nothing predictor scores, by task key; drawn beside accuracies.
-        sources: where data came from and under which licence: (task, one line).
-        limits: what a recommended variant must keep to, by task; none if not given.
-    """
+def render(runs: Runs, beside: Beside | None = None) -> str:
+    """Some runs as one self-contained HTML page; each with its results in the order of its plan."""
     from bench.report import page
+    from bench.report.beside import Beside
 
-    return page.render(runs, chance or {}, sources, limits or {})
+    return page.render(runs, beside or Beside())
 
 
-def _markdown(runs: Runs) -> str:
+def to_markdown(runs: Runs, *, baselines: Sequence[Judgement] = (), changes: Sequence[Judgement] = ()) -> str:
+    """Some runs as Markdown for a pull request; see `render`."""
     from bench.report import markdown
 
-    return markdown.render(runs)
+    return markdown.render(runs, baselines=baselines, changes=changes)
 
 
 def _trust(runs: Runs) -> str:
@@ -67,7 +57,7 @@ def _bencher(runs: Runs) -> str:
 
 FORMATS: Mapping[str, Callable[[Runs], str | bytes]] = {
     "html": render,
-    "markdown": _markdown,
+    "markdown": to_markdown,
     "csv": to_csv,
     "json": to_json_text,
     "parquet": to_parquet,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bench.report.judgement import Row, remarks, rows, summary
-from bench.report.markdown import escaped
+from bench.report.markdown_text import escaped
 from bench.verdicts import Judgement
 
 

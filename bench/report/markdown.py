@@ -1,31 +1,69 @@
-"""A run as Markdown for a pull request: the first paragraph, and one row a variant at the operating point."""
+"""Runs as Markdown for a pull request: what can be said, one row a variant at the operating point, and more behind a fold."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
-from markupsafe import Markup
+from collections.abc import Iterator, Sequence
 
 from bench.frames import Runs
-from bench.report import doubts, summary
+from bench.report import doubts, judgement_markdown, summary
 from bench.report import view as views
 from bench.report.blocks import Block
+from bench.report.crossings import crossing_sentences
+from bench.report.grids import speed_of
 from bench.report.league import league_of
-from bench.report.tables import Cell, Table
+from bench.report.markdown_text import escaped, folded, sentence, table
+from bench.report.side_by_side import side_by_side
+from bench.report.tables import Table
+from bench.report.view import View
+from bench.verdicts import Judgement
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$])")
+# a comment on GitHub may have 65,536 characters
+MOST_ROWS = 50
 
 
-def render(runs: Runs) -> str:
-    """The league tables of some runs; labels show as they were written, whatever they hold."""
-    return "\n".join(line for run, results in runs for line in _run(views.view(run, results)))
+def render(runs: Runs, *, baselines: Sequence[Judgement] = (), changes: Sequence[Judgement] = ()) -> str:
+    """What is said of some runs; labels show as they were written, whatever they hold. See `bench.report.render`."""
+    told = views.side_by_side(runs)
+    lines = [*(_alone(told[0]) if len(told) == 1 else _together(told, changes)), *_judged(baselines)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _run(view: views.View) -> Iterator[str]:
-    run = view.run
-    yield f"## {escaped(run.plan.suite)}"
+def _alone(view: View) -> Iterator[str]:
+    yield f"## {escaped(view.run.plan.suite)}"
     yield ""
+    yield from _run(view)
+
+
+def _judged(judgements: Sequence[Judgement]) -> Iterator[str]:
+    for judgement in judgements:
+        yield from judgement_markdown.render(judgement, most=MOST_ROWS).splitlines()
+
+
+def _together(told: Sequence[View], changes: Sequence[Judgement]) -> Iterator[str]:
+    suites = ", ".join(dict.fromkeys(view.run.plan.suite for view in told))
+    yield f"## {escaped(suites)}: {len(told)} runs side by side"
+    yield ""
+    found = side_by_side(told, ())
+    for one in (found.apart, *(block for _, block in found.tasks)):
+        yield f"### {escaped(one.title)}"
+        yield ""
+        yield from block(one)
+    yield from _judged(changes)
+    for name, view in zip(found.names, told, strict=True):
+        yield from folded(name, _run(view))
+
+
+def block(block: Block) -> Iterator[str]:
+    """A part of the page, without its heading and charts."""
+    for line in block.says:
+        yield sentence(line)
+        yield ""
+    for one in block.tables:
+        yield from table(one)
+
+
+def _run(view: View) -> Iterator[str]:
+    run = view.run
     commit = f", commit {run.commit[:10]}{' with changes' if run.dirty else ''}" if run.commit else ""
     yield escaped(f"{run.machine.name}, {run.created}{commit}, bench {run.bench_version}")
     yield ""
@@ -33,42 +71,25 @@ def _run(view: views.View) -> Iterator[str]:
         yield f"> {escaped(note)}"
         yield ""
     for task in view.tasks:
-        yield from _table(league_of(view, task))
-        if words := doubts.left_out_words(doubts.records_of(view, task).values()):
-            yield f"{escaped(words)}."
-            yield ""
+        yield from _task(view, task)
 
 
-def block(block: Block) -> Iterator[str]:
-    """A part of the page, without its charts."""
-    for line in block.says:
-        yield escaped(line.striptags() if isinstance(line, Markup) else line)
+def _task(view: View, task: str) -> Iterator[str]:
+    yield f"### {escaped(task)}"
+    yield ""
+    if lead := [*summary.lead(view, task), *crossing_sentences(view, task)]:
+        yield " ".join(map(sentence, lead))
         yield ""
-    for table in block.tables:
-        yield from _table(table)
+    yield from table(league_of(view, task))
+    if words := doubts.left_out_words(doubts.records_of(view, task).values()):
+        yield f"{escaped(words)}."
+        yield ""
+    grids = [grid for grid in speed_of(view, task) if len(grid.columns) > 1]
+    if grids:
+        yield from folded("Throughput at every size", (line for grid in grids for line in _titled(grid)))
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield f"### {escaped(table.title)}"
+def _titled(grid: Table) -> Iterator[str]:
+    yield f"**{escaped(grid.title)}**"
     yield ""
-    yield f"| | {' | '.join(escaped(column.title) for column in table.columns)} |"
-    yield f"|:--|{''.join(':--|' if column.title == 'marks' else '--:|' for column in table.columns)}"
-    for row in table.rows:
-        yield f"| {escaped(row.label)} | {' | '.join(_cell(cell) for cell in row.cells)} |"
-    yield ""
-    if any(cell.best for row in table.rows for cell in row.cells):
-        yield f"{escaped(table.note)} Bold: the best, and what cannot be told apart from it."
-    else:
-        yield escaped(table.note)
-    yield ""
-
-
-def _cell(cell: Cell) -> str:
-    text = f"**{escaped(cell.text)}**" if cell.best else escaped(cell.text)
-    detail = escaped(cell.detail)
-    return f"{text} {detail if detail.startswith('±') else f'({detail})'}" if detail else text
-
-
-def escaped(text: str) -> str:
-    """A text in one line that shows as it is written, in a cell too."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    yield from table(grid)

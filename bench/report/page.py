@@ -17,6 +17,8 @@ from bench.quantity import format_duration
 from bench.records import Machine
 from bench.report import advice, charts, doubts, summary
 from bench.report import view as views
+from bench.report.against import against
+from bench.report.beside import Beside
 from bench.report.blocks import Block
 from bench.report.crossings import crossing_sentences
 from bench.report.exhibits import Gallery, gallery
@@ -24,7 +26,8 @@ from bench.report.grids import every_case
 from bench.report.inside import inside
 from bench.report.league import league_of
 from bench.report.lengths import lengths
-from bench.report.recommendation import Limits
+from bench.report.side_by_side import SideBySide, side_by_side
+from bench.report.side_charts import side_charts
 from bench.report.svg import Look
 from bench.report.tables import Table
 from bench.report.view import View
@@ -45,9 +48,10 @@ class TaskPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPart:
-    """What the page says of one run."""
+    """What the page says of one run; it has a `name` where there are several, and `blocks` on the run as a whole."""
 
     anchor: str
+    name: str
     view: View
     notes: Sequence[str]
     looks: Mapping[str, Look]
@@ -57,17 +61,18 @@ class RunPart:
     settings: Sequence[str]
 
 
-def render(
-    runs: Runs, chance: Mapping[str, float], sources: Sequence[tuple[str, str]], limits: Mapping[str, Limits]
-) -> str:
+def render(runs: Runs, beside: Beside) -> str:
     """The whole page as text; see `bench.report.render`."""
     folder = files("bench.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["duration"] = format_duration
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
+    told = views.side_by_side(runs)
+    together = side_by_side(told, beside.changes) if len(runs) > 1 else None
+    called = together.names if together else [""] * len(told)
     parts = [
-        _run_part(view, chance, limits, f"r{number}" if len(runs) > 1 else "r")
-        for number, view in enumerate(views.side_by_side(runs), 1)
+        _run_part(view, beside, f"r{number}" if together else "r", name)
+        for number, (view, name) in enumerate(zip(told, called, strict=True), 1)
     ]
     used = {look.place: look for part in parts for look in part.looks.values()}
     script = (folder / "page.js").read_text(encoding="utf-8")
@@ -77,31 +82,43 @@ def render(
         script=Markup(script),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         parts=parts,
+        together=list(_together(together)) if together else [],
+        every_look={key: look for part in parts for key, look in part.looks.items()},
         looks=[used[place] for place in sorted(used)],
-        sources=sources,
+        sources=beside.sources,
     )
     return text.lstrip() + "\n"
 
 
-def _run_part(view: View, chance: Mapping[str, float], limits: Mapping[str, Limits], anchor: str) -> RunPart:
+def _together(told: SideBySide) -> Iterator[Block]:
+    """What stands above the parts of several runs."""
+    yield told.apart
+    for number, (meeting, block) in enumerate(told.tasks):
+        yield block
+        if charts := side_charts(meeting, f"s{number}-"):
+            yield Block(title="", charts=charts)
+    yield from told.changes
+
+
+def _run_part(view: View, beside: Beside, anchor: str, name: str) -> RunPart:
     return RunPart(
         anchor=anchor,
+        name=name,
         view=view,
         notes=summary.notes(view),
         looks=charts.looks(view),
-        tasks=[
-            _task_part(view, task, chance.get(task), limits.get(task), f"{anchor}-{number}")
-            for number, task in enumerate(view.tasks, 1)
+        tasks=[_task_part(view, task, beside, f"{anchor}-{number}") for number, task in enumerate(view.tasks, 1)],
+        blocks=[
+            against(one, f"Against the baseline {one.base}") for one in beside.baselines if one.head == view.run.run_id
         ],
-        blocks=[],
         machine=list(_machine(view.run.machine)),
         settings=list(_settings(view)),
     )
 
 
-def _task_part(view: View, task: str, chance: float | None, limits: Limits | None, anchor: str) -> TaskPart:
-    drawn = charts.charts(view, task, chance, anchor)
-    parts = (advice.block(view, task, limits), Block(title="", charts=tuple(drawn)) if drawn else None)
+def _task_part(view: View, task: str, beside: Beside, anchor: str) -> TaskPart:
+    drawn = charts.charts(view, task, beside.chance.get(task), anchor)
+    parts = (advice.block(view, task, beside.limits.get(task)), Block(title="", charts=tuple(drawn)) if drawn else None)
     return TaskPart(
         name=task,
         anchor=anchor,

@@ -67,12 +67,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A titled table; `note` says in one line what a reader must know of it, `footnotes` why it has no figure somewhere."""
+    """A titled table; `note` says in one line what a reader must know of it, `footnotes` why it has no figure somewhere.
+
+    `head` says what its rows are; of rows that are no variant the `variant_id` is empty.
+    """
 
     title: str
     task: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    head: str = "architecture"
     note: str = ""
     footnotes: tuple[str, ...] = ()
 

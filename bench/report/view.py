@@ -104,11 +104,19 @@ class Setting:
     new_tokens: int | None = None
 
     def __str__(self) -> str:
-        compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
-        lengths = _LENGTHS[self.length_distribution]
-        written = f", {self.new_tokens} new tokens" if self.new_tokens else ""
         threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
-        return f"{self.precision} on {self.device}, {threads}{compiled}{lengths}{written}"
+        return f"{self.precision} on {self.device}, {threads}{self._rest}"
+
+    @property
+    def anywhere(self) -> str:
+        """The same without what belongs to a machine, its device and threads."""
+        return f"{self.precision}{self._rest}"
+
+    @property
+    def _rest(self) -> str:
+        compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
+        written = f", {self.new_tokens} new tokens" if self.new_tokens else ""
+        return f"{compiled}{_LENGTHS[self.length_distribution]}{written}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
