@@ -100,7 +100,7 @@ def test_programs_pull_requests_and_files(place: Path, capsys: pytest.CaptureFix
     assert (made["choice"], made["limits"]) == (["small"], {"memory": 20_000_000})
     assert _recommend("--format", "markdown") == 0
     said = capsys.readouterr().out
-    assert said.startswith("Take accurate ")
+    assert said.startswith("**Take accurate ")
     assert "\n|" not in said
     assert _recommend("--format", "markdown", "--max-latency", "1s") == 0
     assert "\n| accurate | **take** |" in capsys.readouterr().out

@@ -8,7 +8,6 @@ from bench.frames import Runs
 from bench.report import doubts, judgement_markdown, summary
 from bench.report import view as views
 from bench.report.blocks import Block
-from bench.report.crossings import crossing_sentences
 from bench.report.grids import speed_of
 from bench.report.league import league_of
 from bench.report.markdown_text import escaped, folded, sentence, table
@@ -77,8 +76,8 @@ def _run(view: View) -> Iterator[str]:
 def _task(view: View, task: str) -> Iterator[str]:
     yield f"### {escaped(task)}"
     yield ""
-    if lead := [*summary.lead(view, task), *crossing_sentences(view, task)]:
-        yield " ".join(map(sentence, lead))
+    if said := summary.answer(view, task):
+        yield " ".join(map(sentence, said))
         yield ""
     yield from table(league_of(view, task))
     if words := doubts.left_out_words(doubts.records_of(view, task).values()):

@@ -19,7 +19,7 @@ def fragment(runs: Runs) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "notebook.html.j2").read_text(encoding="utf-8"))
     parts = [
-        (view.run, summary.notes(view), [(summary.lead(view, task), league_of(view, task)) for task in view.tasks])
+        (view.run, summary.notes(view), [(summary.answer(view, task), league_of(view, task)) for task in view.tasks])
         for view in views.side_by_side(runs)
     ]
     return template.render(style=Markup((folder / "notebook.css").read_text(encoding="utf-8")), parts=parts)

@@ -20,7 +20,6 @@ from bench.report import view as views
 from bench.report.against import against
 from bench.report.beside import Beside
 from bench.report.blocks import Block
-from bench.report.crossings import crossing_sentences
 from bench.report.exhibits import Gallery, gallery
 from bench.report.grids import every_case
 from bench.report.inside import inside
@@ -122,7 +121,7 @@ def _task_part(view: View, task: str, beside: Beside, anchor: str) -> TaskPart:
     return TaskPart(
         name=task,
         anchor=anchor,
-        lead=[*summary.lead(view, task), *crossing_sentences(view, task)],
+        lead=summary.answer(view, task),
         league=league_of(view, task),
         blocks=[*(part for part in parts if part), *lengths(view, task)],
         gallery=gallery(view, task, f"{anchor}x"),

@@ -12,6 +12,7 @@ from bench.quantity import Better, Unit, format_tick
 from bench.records import Outcome
 from bench.report import view as views
 from bench.report.contests import ahead_by, beside_floors, memories, scores, sentence, speeds, times, where
+from bench.report.crossings import crossing_sentences
 from bench.report.pareto import Place, front
 from bench.report.ranking import beyond, leaders
 from bench.report.recommendation import Candidate, Criterion, Limits, Quantity, Recommendation, recommend
@@ -19,6 +20,11 @@ from bench.report.view import Shown, View
 from bench.trust import used_trials
 
 _LONGEST_REASON = 120
+
+
+def answer(view: View, task: str) -> list[Markup]:
+    """All that is said first of a task: the answer at its operating point, then where the fastest changes with length."""
+    return [*lead(view, task), *crossing_sentences(view, task)]
 
 
 def lead(view: View, task: str) -> list[Markup]:
