@@ -1,78 +1,182 @@
-"""The page in a headless Chromium: nothing overflows, in narrow and wide windows, light and dark."""
+"""The page in a headless Chromium: it fits, can be read by everyone and without a script, prints, and trusts no text."""
 
 from __future__ import annotations
 
-import html
-import json
 import re
-import shutil
-import subprocess
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import MARKS, Seen, seen
 from made_run import made_quick_run, made_run
 
+from bench.observations import CaseResult
+from bench.records import Run
 from bench.report import render
-from bench.report.beside import Beside
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
+pytestmark = MARKS
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, and there is none on the path"),
-]
+NASTY = "</script><img src=x onerror=\"window.hacked='yes'\">'&amp;`|\u202eevil\u202c"
 
-# The page stands in a frame of the wanted width: windows themselves have a least width.
-WRAPPER = """<!doctype html><meta name="color-scheme" content="light dark"><body style="margin:0"><pre id="found"></pre>
-<iframe id="frame" style="width:{width}px;height:900px;border:0" srcdoc="{page}"></iframe>
-<script>
-document.getElementById("frame").addEventListener("load", () => {{
-  const inner = document.getElementById("frame").contentDocument, root = inner.documentElement;
-  inner.querySelectorAll("details").forEach((one) => one.open = true);
-  const outside = [...inner.querySelectorAll(".panel svg text")].filter((text) => {{
+
+LOOK = """() => {
+  const root = document.documentElement;
+  const panels = [...document.querySelectorAll(".panel svg")];
+  const outside = [...document.querySelectorAll(".panel svg text")].filter((text) => {
     const box = text.getBoundingClientRect(), around = text.ownerSVGElement.getBoundingClientRect();
     return box.right > around.right + 2 || box.left < around.left - 2;
-  }}).map((text) => text.textContent);
-  document.getElementById("found").textContent = JSON.stringify({{
-    scroll: root.scrollWidth, client: root.clientWidth, outside,
-    ground: inner.defaultView.getComputedStyle(inner.body).backgroundColor,
-    panels: inner.querySelectorAll(".panel svg").length,
-    smallest: Math.min(...[...inner.querySelectorAll(".panel svg")].map((one) => one.getBoundingClientRect().width)),
-  }});
-}});
-</script>"""
-
-
-@cache
-def _page() -> str:
-    return render([made_run(), made_quick_run()], Beside(chance={"imdb": 0.5}))
-
-
-def _look(folder: Path, width: int, dark: bool) -> dict[str, Any]:
-    path = folder / "wrapper.html"
-    path.write_text(WRAPPER.format(width=width, page=html.escape(_page())), encoding="utf-8")
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += ["--hide-scrollbars", f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1000"]
-    command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=90, check=True)
-    match = re.search(r'<pre id="found">(.+?)</pre>', done.stdout)
-    assert match, done.stderr[-500:]
-    found: dict[str, Any] = json.loads(html.unescape(match[1]))
-    return found
+  }).map((text) => text.textContent);
+  return {
+    scroll: root.scrollWidth, client: root.clientWidth, outside, panels: panels.length,
+    smallest: Math.min(...panels.map((one) => one.getBoundingClientRect().width)),
+    ground: getComputedStyle(document.body).backgroundColor,
+  };
+}"""
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_overflows(tmp_path: Path, width: int, dark: bool) -> None:
-    found = _look(tmp_path, width, dark)
-    assert found["client"] == width
-    assert found["scroll"] <= found["client"]
+def test_nothing_overflows(browser: Any, made_page: Path, width: int, dark: bool) -> None:
+    with seen(browser, made_page, width=width, dark=dark) as one:
+        one.open_all()
+        found = one.page.evaluate(LOOK)
+    assert found["scroll"] <= found["client"] == width
     assert found["outside"] == []
     assert found["panels"] == 15
     assert found["smallest"] > 300
     assert found["ground"] == ("rgb(20, 24, 28)" if dark else "rgb(255, 255, 255)")
+
+
+@cache
+def _small() -> str:
+    return render([made_run(("lstm", "gru"), lengths=(64, 256)), made_quick_run()], chance={"imdb": 0.5})
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious(browser: Any, tmp_path: Path, width: int, dark: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    path = tmp_path / "small.html"  # axe looks at every element, and reads a large page for half a minute
+    path.write_text(_small(), encoding="utf-8")
+    with seen(browser, path, width=width, dark=dark) as one:
+        one.open_all()
+        one.page.locator(".tools select").first.select_option(index=1)
+        found = axe.run(one.page).response["violations"]
+    told = [(rule["id"], rule["impact"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in found]
+    assert not [rule for rule in told if rule[1] in ("serious", "critical")]
+
+
+def test_headings_nest_and_links_lead_somewhere(browser: Any, made_page: Path) -> None:
+    with seen(browser, made_page) as one:
+        levels = one.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4,h5')].map((one) => +one.tagName[1])")
+        links = one.page.locator("nav.contents a").all_inner_texts()
+        one.page.locator("nav.contents a", has_text="Every case").first.click()
+        assert one.page.url.endswith("#r1-1-every-case")
+        assert one.page.locator("#r1-1-every-case").bounding_box()["y"] < 200
+        one.page.goto(made_page.as_uri())
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert {"imdb", "images", "Every case", "Can these figures be trusted?", "Raw data"} <= set(links)
+
+
+def test_everything_can_be_read_without_javascript(browser: Any, made_page: Path) -> None:
+    with seen(browser, made_page, script=False) as one:
+        assert one.page.locator("button, select, input, textarea").count() == 0
+        assert one.page.locator("svg * > title").count() > 50
+        folded = one.page.locator("details:not([open]) > summary:visible")
+        while folded.count():
+            folded.first.click()
+        rows = one.page.locator("#r1-1-every-case tbody tr")
+        assert rows.count() == 136
+        assert all(row.is_visible() for row in (rows.first, rows.nth(127), rows.last))
+        assert one.page.locator("pre").first.is_visible()
+        links = one.page.locator(".raw a[download]")
+        assert [link.get_attribute("download") for link in links.all()] == [
+            f"sentiment-smoke-{name}.gz" for name in ("results.csv", "samples.csv", "trust.json")
+        ]
+
+
+def test_it_prints_without_controls_and_says_what_is_folded(browser: Any, made_page: Path) -> None:
+    with seen(browser, made_page, width=690) as one:
+        printed = one.page.pdf(format="A4")
+        assert printed.startswith(b"%PDF")
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) > 5
+        one.page.emulate_media(media="print")
+        # heads and legend entries are buttons too, but first of all words
+        controls = one.page.locator(".tools, .scheme, select, input, nav, .skip, .legend .all")
+        assert not any(each.is_visible() for each in controls.all())
+        words = "getComputedStyle(document.querySelector('#r1-1-every-case > summary'), '::after').content"
+        assert "folded" in one.page.evaluate(words)
+        one.open_all()
+        # what the screen turns over page by page is printed whole, and no table is cut off at the paper's edge
+        assert one.page.locator("#r1-1-every-case tbody tr").nth(120).is_visible()
+        wide = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+        assert one.page.evaluate(f"{wide}.map((one) => one.getAttribute('aria-label'))") == []
+        assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_print_is_light_on_a_dark_screen(browser: Any, made_page: Path) -> None:
+    with seen(browser, made_page, dark=True) as one:
+        one.page.emulate_media(media="print", color_scheme="dark")
+        assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+# ── other people's words ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _hostile() -> tuple[Run, list[CaseResult]]:
+    run, results = made_run(("lstm", "gru", "transformer", "BiLSTM x2"))
+    names = {"lstm": NASTY, "gru": '=HYPERLINK("x")', "transformer": "a\u0007|b\r\nc"}
+
+    def renamed(result: CaseResult) -> CaseResult:
+        variant = result.case.variant
+        case = replace(result.case, variant=replace(variant, label=names.get(variant.label, variant.label)))
+        trials = tuple(replace(trial, reason=NASTY if trial.reason else "") for trial in result.trials)
+        return replace(result, case=case, trials=trials)
+
+    found = [renamed(result) for result in results]
+    plan = replace(run.plan, suite=NASTY, description=NASTY, cases=tuple(result.case for result in found))
+    machine = replace(run.machine, name=NASTY, hard={**run.machine.hard, NASTY: NASTY})
+    changed = replace(run, plan=plan, machine=machine, suite_text=NASTY, command=shlex.join(["bench", "run", NASTY]))
+    return changed, found
+
+
+@pytest.fixture
+def hostile(browser: Any, tmp_path: Path) -> Iterator[Seen]:
+    path = tmp_path / "hostile.html"
+    path.write_text(render([_hostile()], sources=[(NASTY, NASTY)]), encoding="utf-8")
+    with seen(browser, path) as one:
+        one.open_all()
+        yield one
+
+
+def test_hostile_text_is_shown_as_text(hostile: Seen) -> None:
+    page = hostile.page
+    page.locator(".legend button").first.click()
+    page.locator(".tools select").first.select_option(index=1)
+    panel = page.locator("[role=group].panel").first
+    panel.focus()
+    page.keyboard.press("End")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x'], script:not(:last-of-type)").count() == 0
+    assert page.locator("h1").inner_text().startswith("</script><img src=x onerror=")
+    assert page.locator("th span", has_text=NASTY[:20]).count() > 3
+    assert page.locator("pre").inner_text().startswith("</script><img")
+
+
+def test_hostile_text_stays_text_in_what_is_taken_along(hostile: Seen) -> None:
+    page = hostile.page
+    page.locator(".tools button", has_text="copy as Markdown").first.click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert r"\</script\>\<img src=x" in copied
+    assert "\n| a\u0007\\|b c |" in copied
+    with page.expect_download() as started:
+        page.locator("figure .tools button", has_text="CSV").first.click()
+    table = Path(started.value.path()).read_text(encoding="utf-8")
+    assert '"\'=HYPERLINK(""x"")"' in table
+    assert started.value.suggested_filename.startswith("script-img-src-x")

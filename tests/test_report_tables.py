@@ -92,7 +92,7 @@ def test_outcomes_are_told_in_words() -> None:
     assert words == {("rnn", "skipped"), ("BiLSTM x2", "failed"), ("transformer", "does not fit")}
     assert training.columns[0].group == "batch 1"
     assert [column.title for column in training.columns[:4]] == ["length 64", "length 128", "length 256", "length 512"]
-    cases = every_case(view(*made_run()), "imdb")[0].tables[1]
+    cases, _ = every_case(view(*made_run()), "imdb")[0].tables
     reasons = {cell.detail for row in cases.rows for cell in row.cells if cell.kind is CellKind.OUTCOME}
     assert reasons == {"made to be skipped", "RuntimeError: made to fail | on purpose", "asked for 12.5 GiB"}
 
@@ -193,3 +193,30 @@ def test_tables_need_no_heavy_library() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     )
     assert not loaded & {"torch", "pandas", "matplotlib", "seaborn", "jinja2", "scipy.stats"}
+
+
+def test_only_settings_in_which_cases_differ_have_a_column() -> None:
+    run, results = made_run(("lstm", "gru"), lengths=(64,))
+    timed = [result for result in results if result.case.fit is None]
+    halves = [
+        replace(result, case=replace(result.case, id=f"{result.case.id}-bf16", precision="bf16")) for result in timed
+    ]
+    (table,) = every_case(view(run, [*timed, *halves]), "imdb")[0].tables
+    facts = [column.title for column in table.columns if column.fact]
+    assert facts == ["workload", "length", "batch", "precision"]
+    assert table.note == "on cpu, 2 threads."
+    places = [(row.label, *(cell.text for cell in row.cells[:4])) for row in table.rows]
+    assert len(set(places)) == len(places) == 16
+    (plain,) = every_case(view(run, timed), "imdb")[0].tables
+    assert [column.title for column in plain.columns if column.fact] == ["workload", "length", "batch"]
+    assert plain.note == "fp32 on cpu, 2 threads."
+
+
+def test_scores_are_compared_in_their_widest_interval() -> None:
+    (table,) = league(*made_run())
+    place = [column.title for column in table.columns].index("accuracy")
+    cell, items = table.rows[2].cells[place], table.rows[2].cells[place + 1]
+    assert cell.detail == "±0.9 over 3 seeds"
+    assert cell.estimate is not None
+    assert (cell.estimate.low, cell.estimate.high) == pytest.approx((0.841, 0.861), abs=0.001)
+    assert items.text == "84.1 % to 86.1 %"

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.codec import dumps
 from bench.frames import Runs, to_csv, to_json_text, to_parquet
 from bench.quantity import Better
-from bench.trust_record import trust_record
+from bench.report.raw import trust_json
 from bench.verdicts import Judgement
 
 if TYPE_CHECKING:
@@ -29,12 +28,6 @@ def to_markdown(runs: Runs, *, baselines: Sequence[Judgement] = (), changes: Seq
     from bench.report import markdown
 
     return markdown.render(runs, baselines=baselines, changes=changes)
-
-
-def _trust(runs: Runs) -> str:
-    """A JSON array with the trust record of every case, one a line."""
-    records = (dumps(trust_record(run, result)) for run, results in runs for result in results)
-    return "[\n" + ",\n".join(records) + "\n]\n"
 
 
 def _pytest_benchmark(runs: Runs) -> str:
@@ -61,7 +54,7 @@ FORMATS: Mapping[str, Callable[[Runs], str | bytes]] = {
     "csv": to_csv,
     "json": to_json_text,
     "parquet": to_parquet,
-    "trust": _trust,
+    "trust": trust_json,
     "pytest-benchmark": _pytest_benchmark,
     "github-action-benchmark": partial(_github_benchmark, Better.LOWER),
     "github-action-benchmark-bigger": partial(_github_benchmark, Better.HIGHER),

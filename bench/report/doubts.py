@@ -8,10 +8,11 @@ from functools import partial
 from bench.quantity import Unit, format_value
 from bench.report import view as views
 from bench.report.blocks import Block
-from bench.report.grids import PLACE, Kind, by_size, case_table, kind_of, kinds, of_kind
+from bench.report.grids import by_size, case_table
 from bench.report.tables import Cell, CellKind, Table, empty
 from bench.report.view import Shown, View
-from bench.trust import Conditions, Disturbance
+from bench.stats import quantile
+from bench.trust import Conditions, Disturbance, used_trials
 from bench.trust_record import TrustRecord, left_out, trust_record
 
 _DISTURBANCES = {
@@ -23,6 +24,8 @@ _DISTURBANCES = {
     Disturbance.THROTTLED: "throttled",
 }
 
+# a row stays readable; every sample stands in the data at the end of the page
+_MOST_MEDIANS = 12
 
 _SAYS = (
     "A trial is left out only for what was seen outside of it, never for its times. Over all: the latency with nothing left "
@@ -70,29 +73,35 @@ _REPEAT: tuple[str, Told] = (
 
 
 def trust(view: View, task: str) -> list[Block]:
-    """A table a workload and setting of a task, one row a case, marked ones first."""
+    """A row a case, marked ones first: speed cases in one table, fits in another."""
     records = records_of(view, task)
-    found = [(kind, of_kind(view, task, kind), _TIMED) for kind in kinds(view, task)]
-    if fits := view.fits(task):
-        found.append((kind_of(fits[0]), fits, _FITTED))
-    tables = tuple(_table(task, kind, cases, records, told) for kind, cases, told in found)
+    found = [(cases, told) for cases, told in ((view.timed(task), _TIMED), (view.fits(task), _FITTED)) if cases]
+    tables = tuple(_table(task, cases, records, told) for cases, told in found)
     brief = left_out_words(records.values()) or "no trial was left out"
     title = "Can these figures be trusted?"
-    return [Block(title=title, says=(_SAYS,), tables=tables, folded=True, brief=brief)] if tables else []
+    return [Block(title=title, says=(_SAYS,), tables=tables, folded=True, brief=brief)]
 
 
 def _table(
-    task: str,
-    kind: Kind,
-    cases: Sequence[Shown],
-    records: Mapping[str, TrustRecord],
-    told: Iterable[tuple[str, Told]],
+    task: str, cases: Sequence[Shown], records: Mapping[str, TrustRecord], told: Sequence[tuple[str, Told]]
 ) -> Table:
-    facts = [(name, partial(_of_record, records, tell)) for name, tell in (*told, _REPEAT)]
+    first, again, *rest = ((name, partial(_of_record, records, tell)) for name, tell in (told[0], _REPEAT, *told[1:]))
     order = sorted(by_size(cases), key=lambda shown: shown.good and not shown.marks)
     marks = ("marks", lambda shown: Cell(text=_doubts(shown), kind=CellKind.WORDS))
     footnotes = _unknown(records[shown.case.id] for shown in cases if records[shown.case.id].conditions.taken)
-    return case_table(task, kind, order, (*PLACE, marks, *facts), footnotes)
+    # what a doubter looks for comes first: a wide table may be cut off by the window
+    return case_table(task, order, (marks, first, ("median of each trial", _medians), again, *rest), footnotes)
+
+
+def _medians(shown: Shown) -> Cell:
+    """What each trial that is used found, in order of time; of many the first ones."""
+    medians = [quantile(trial.samples_s, 0.5) for trial in used_trials(shown.result)]
+    # lines break between figures, not within one
+    words = [
+        format_value(median, Unit.SECONDS).replace(" ", "\N{NO-BREAK SPACE}") for median in medians[:_MOST_MEDIANS]
+    ]
+    rest = len(medians) - len(words)
+    return Cell(text=", ".join(words + ([f"{rest} more"] if rest else [])), kind=CellKind.WORDS)
 
 
 def _of_record(records: Mapping[str, TrustRecord], tell: Told, shown: Shown) -> Cell:

@@ -8,6 +8,7 @@ from functools import partial
 
 from bench import estimates
 from bench.frames import memory_metric
+from bench.records import Case
 from bench.report import view as views
 from bench.report.blocks import Block
 from bench.report.tables import (
@@ -91,9 +92,17 @@ def _grid(
 
 Fact = tuple[str, Callable[[Shown], Cell]]
 
-PLACE: tuple[Fact, ...] = (
-    ("length", lambda shown: Cell(text=str(shown.case.sequence_length or ""))),
-    ("batch", lambda shown: Cell(text=str(shown.case.batch_size))),
+# what sets the cases of an architecture apart: each is a column where cases differ in it
+_AXES: tuple[tuple[str, str, Callable[[Case], object]], ...] = (
+    ("workload", "workload", lambda case: case.workload),
+    ("sequence_length", "length", lambda case: case.sequence_length or ""),
+    ("batch_size", "batch", lambda case: case.batch_size),
+    ("precision", "precision", lambda case: case.precision),
+    ("device", "device", lambda case: case.device),
+    ("threads", "threads", lambda case: case.threads),
+    ("compile", "compiled", lambda case: "no" if case.compile == "none" else case.compile),
+    ("length_distribution", "lengths", lambda case: case.length_distribution.value),
+    ("new_tokens", "new tokens", lambda case: case.new_tokens or ""),
 )
 _SPEED: tuple[Fact, ...] = (
     ("throughput", lambda shown: _with_reason(shown, "throughput_items_per_s")),
@@ -102,48 +111,54 @@ _SPEED: tuple[Fact, ...] = (
     ("first call", lambda shown: _plain(shown, "first_call_s")),
     ("peak memory", lambda shown: _plain(shown, memory_metric(shown.case))),
     ("trials", lambda shown: Cell(text=str(len(used_trials(shown.result))))),
-    ("stopped by", lambda shown: Cell(text=shown.result.criterion, kind=CellKind.WORDS)),
 )
 _MARKS: Fact = ("marks", lambda shown: marks_cell(shown))
 
 
 def every_case(view: View, task: str) -> list[Block]:
-    """One table a workload and setting of a task, one row a case, columns that hold nothing left out."""
-    facts = (*PLACE, *_SPEED, _MARKS)
-    tables = [case_table(task, kind, by_size(of_kind(view, task, kind)), facts) for kind in kinds(view, task)]
-    if fits := view.fits(task):
+    """A row for every case of a task: its speed cases in one table, its fits in another; columns that hold nothing left out."""
+    timed, fits = view.timed(task), view.fits(task)
+    tables = [case_table(task, by_size(timed), (*_SPEED, _MARKS))] if timed else []
+    if fits:
         score = view.headline(task)
         others = {name for shown in fits for name in shown.found} - {"weights_bytes", score.name}
         scores: list[Fact] = [(score.title, partial(_with_reason, name=score.name))]
         scores += [
             (views.metric(name).title, partial(_beside, name=name)) for name in estimates.metric_order(list(others))
         ]
-        tables.append(case_table(task, kind_of(fits[0]), by_size(fits), (*PLACE, *scores, _MARKS)))
-    count = len(view.timed(task)) + len(fits)
+        tables.append(case_table(task, by_size(fits), (*scores, _MARKS)))
+    count = len(timed) + len(fits)
     brief = f"{count} case{'s' * (count != 1)}"
     return [Block(title="Every case", tables=tuple(tables), folded=True, brief=brief)]
 
 
 def kind_of(shown: Shown) -> Kind:
-    """What a case shares tables and charts with."""
+    """What a case shares charts with."""
     return shown.case.workload, views.setting(shown.case)
 
 
-def by_size(cases: Iterable[Shown]) -> list[Shown]:
-    """Cases by batch size, then by length; alike ones as they stand in the plan."""
-    return sorted(cases, key=lambda shown: (shown.case.batch_size, shown.case.sequence_length or 0))
+def by_size(cases: Sequence[Shown]) -> list[Shown]:
+    """Cases of one kind by batch size, then by length; alike ones, and kinds, as they stand in the plan."""
+    order = {kind: place for place, kind in enumerate(dict.fromkeys(map(kind_of, cases)))}
+    return sorted(cases, key=lambda one: (order[kind_of(one)], one.case.batch_size, one.case.sequence_length or 0))
 
 
-def case_table(
-    task: str, kind: Kind, cases: Sequence[Shown], facts: Iterable[Fact], footnotes: Iterable[str] = ()
-) -> Table:
-    """One row a case, in the order given; columns that hold nothing are left out."""
-    columns = [(name, [fact(shown) for shown in cases]) for name, fact in facts]
-    kept = [(name, cells) for name, cells in columns if any(cell.text for cell in cells)]
+def case_table(task: str, cases: Sequence[Shown], facts: Iterable[Fact], footnotes: Iterable[str] = ()) -> Table:
+    """One row a case, in the order given, with what sets it apart from the others; columns that hold nothing are left out."""
+    found = {name: [str(of(shown.case)) for shown in cases] for name, _, of in _AXES}
+    varying = {name for name, texts in found.items() if len(set(texts)) > 1}
+    places = [
+        (Column(title=title, fact=True), [Cell(text=text) for text in found[name]])
+        for name, title, _ in _AXES
+        if name in varying | {"sequence_length", "batch_size"}
+    ]
+    figures = [(Column(title=name), [fact(shown) for shown in cases]) for name, fact in facts]
+    kept = [(column, cells) for column, cells in (*places, *figures) if any(cell.text for cell in cells)]
+    workloads = dict.fromkeys(found["workload"])
     return Table(
-        title=f"{task}: {kind[0]}",
+        title=f"{task}: {', '.join(workloads)}",
         task=task,
-        columns=tuple(Column(title=name) for name, _ in kept),
+        columns=tuple(column for column, _ in kept),
         rows=tuple(
             Row(
                 label=shown.case.variant.label,
@@ -152,7 +167,7 @@ def case_table(
             )
             for place, shown in enumerate(cases)
         ),
-        note=f"{kind[1]}.",
+        note=f"{views.setting(cases[0].case).words(without=varying)}.",
         footnotes=tuple(footnotes),
     )
 

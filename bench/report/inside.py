@@ -12,7 +12,7 @@ from bench.quantity import Unit, format_value
 from bench.records import PassKind
 from bench.report import view as views
 from bench.report.blocks import Block
-from bench.report.grids import PLACE, by_size, case_table, kind_of, kinds, of_kind
+from bench.report.grids import by_size, case_table, kinds, of_kind
 from bench.report.tables import Cell, CellKind, Table, empty
 from bench.report.view import Shown, View
 from bench.stats import Estimate
@@ -75,7 +75,7 @@ def _table(task: str, aspect: Aspect, cases: Sequence[Shown]) -> Table:
     facts = [(figure.title, partial(_cell, aspect, figure, starred=place == 0)) for place, figure in enumerate(figures)]
     marked = views.counted(mark for shown in cases for mark in shown.marks)
     footnotes = ([f"Marked *: {marked}."] if marked else []) + list(_reasons(aspect, cases))
-    return case_table(task, kind_of(cases[0]), by_size(cases), (*PLACE, *facts), footnotes)
+    return case_table(task, by_size(cases), facts, footnotes)
 
 
 def _cell(aspect: Aspect, figure: Figure, shown: Shown, *, starred: bool) -> Cell:
@@ -83,7 +83,7 @@ def _cell(aspect: Aspect, figure: Figure, shown: Shown, *, starred: bool) -> Cel
     if estimate is not None:
         marks = shown.marks if starred else ()
         text = format_value(estimate.value, figure.unit)
-        return Cell(text=text, detail=figure.beside(shown), marks=marks, estimate=estimate)
+        return Cell(text=text, detail=figure.beside(shown), marks=marks, estimate=estimate, unit=figure.unit)
     failed = _failed(shown, aspect)
     return Cell(text=failed.partition(":")[0], kind=CellKind.OUTCOME) if failed else empty()
 

@@ -25,6 +25,7 @@ from bench.report.view import Point, Shown
 MOST_RUNS = 6
 MOST_CHARTS = 6
 _METRIC = "throughput_items_per_s"
+_OF_A_MACHINE = ("device", "threads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,11 @@ def _sweeps(meeting: Meeting) -> Iterator[_Sweep]:
     kinds = dict.fromkeys((place.workload, place.setting) for place in meeting.places)
     for workload, setting in kinds:
         places = [place for place in meeting.places if (place.workload, place.setting) == (workload, setting)]
-        words = workload if len(kinds) == len({name for name, _ in kinds}) else f"{workload}, {setting.anywhere}"
+        words = (
+            workload
+            if len(kinds) == len({name for name, _ in kinds})
+            else f"{workload}, {setting.words(without={'device', 'threads'})}"
+        )
         lengths = sorted({place.sequence_length or 0 for place in places})
         batches = sorted({place.batch_size for place in places})
         if len(lengths) > 1:

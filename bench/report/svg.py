@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,8 @@ STYLE = {
     "figure.facecolor": "none",
     "figure.dpi": 72,  # a unit of the drawing is a pixel of the page
 }
+# what XML cannot hold, and what turns the direction of the text around it; labels may come from anywhere
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\u202a-\u202e\u2066-\u2069]")
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 # the page decides the fonts: older matplotlib writes one `font`, newer a `font-family` of its own
 _FONT, _FAMILY = re.compile(r"font: ((?:\w+ )*)([\d.]+px) [^;]*"), re.compile(r"font-family: [^;]*;? ?")
@@ -115,9 +118,11 @@ def tag(artists: Iterable[Artist], look: Look, tips: Sequence[str] = ()) -> None
 def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
     """The figure as an `<svg>` for a page; `prefix` makes its ids unique there."""
     file = io.StringIO()
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        # text stays text: the browser has the letters that matplotlib's own font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure.savefig(file, format="svg", metadata={"Date": None})
-    root = ElementTree.fromstring(file.getvalue())
+    root = ElementTree.fromstring(_CONTROL.sub(" ", file.getvalue()))
     for parent in root.iter():
         for child in list(parent):
             if _NAMESPACE.sub("", child.tag) in ("metadata", "style"):

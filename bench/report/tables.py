@@ -9,7 +9,7 @@ from enum import StrEnum
 from bench.quantity import Better, Unit, format_half_width, format_value
 from bench.records import PassKind
 from bench.report import view as views
-from bench.report.ranking import leaders, tolerated
+from bench.report.ranking import leaders, tolerated, widest
 from bench.report.view import Shown, View
 from bench.stats import Estimate
 
@@ -35,6 +35,7 @@ class Cell:
         marks: doubts about the case behind it, in words.
         best: the best of its column, or not to be told apart from it.
         estimate: the figure itself, by which a page sorts and compares; None where the text is all there is.
+        unit: of the estimate; without it a page compares it with nothing.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Cell:
     marks: tuple[str, ...] = ()
     best: bool = False
     estimate: Estimate | None = None
+    unit: Unit | None = None
 
     def __str__(self) -> str:
         return f"{self.text} {self.detail}".rstrip() + ("*" if self.marks and self.kind is CellKind.VALUE else "")
@@ -50,10 +52,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column's head; columns of one group stand under a common head."""
+    """A column's head; columns of one group stand under a common head.
+
+    Attributes:
+        fact: it says which case a row is of, not what the case did: a page filters by it, and compares rows that agree in it.
+    """
 
     title: str
     group: str = ""
+    fact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +98,20 @@ def value_cell(estimate: Estimate | None, unit: Unit, marks: tuple[str, ...] = (
     if estimate is None or estimate.value is None:
         return Cell(text=format_value(None, unit), marks=marks)
     half = format_half_width(estimate.value, estimate.low, estimate.high, unit)
-    return Cell(text=format_value(estimate.value, unit), detail=half, marks=marks, estimate=estimate)
+    return Cell(text=format_value(estimate.value, unit), detail=half, marks=marks, estimate=estimate, unit=unit)
 
 
 def metric_cell(shown: Shown, name: str) -> Cell:
-    """A metric of a case: its value and interval, or in words why there is none."""
+    """A metric of a case: its value and interval, or in words why there is none.
+
+    What is compared is the value in its widest interval, so that nothing is told apart here that the ranking does not.
+    """
     if shown.outcome is None:
         return Cell(text=PENDING, kind=CellKind.PENDING)
     if not shown.good:
         return Cell(text=views.outcome_words(shown.outcome), kind=CellKind.OUTCOME, marks=shown.marks)
-    return value_cell(shown.figure(name), views.metric(name).unit, shown.marks)
+    cell = value_cell(shown.figure(name), views.metric(name).unit, shown.marks)
+    return replace(cell, estimate=widest(shown, name))
 
 
 def latency_cell(shown: Shown) -> Cell:
@@ -109,7 +120,8 @@ def latency_cell(shown: Shown) -> Cell:
     if latency is None:
         return empty()
     low, high = (format_value(shown.found[f"latency_iqr_{end}_s"].value, Unit.SECONDS) for end in ("low", "high"))
-    return Cell(text=format_value(latency.value, Unit.SECONDS), detail=f"{low} to {high}", estimate=latency)
+    text = format_value(latency.value, Unit.SECONDS)
+    return Cell(text=text, detail=f"{low} to {high}", estimate=latency, unit=Unit.SECONDS)
 
 
 def memory_cell(view: View, shown: Shown) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -32,8 +32,8 @@ _FLAGS = {
 }
 _LENGTHS = {
     LengthDistribution.FIXED: "",
-    LengthDistribution.DATA: ", lengths as in the data",
-    LengthDistribution.UNIFORM: ", every length alike",
+    LengthDistribution.DATA: "lengths as in the data",
+    LengthDistribution.UNIFORM: "every length alike",
 }
 
 
@@ -104,19 +104,21 @@ class Setting:
     new_tokens: int | None = None
 
     def __str__(self) -> str:
-        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
-        return f"{self.precision} on {self.device}, {threads}{self._rest}"
+        return self.words()
 
-    @property
-    def anywhere(self) -> str:
-        """The same without what belongs to a machine, its device and threads."""
-        return f"{self.precision}{self._rest}"
-
-    @property
-    def _rest(self) -> str:
-        compiled = "" if self.compile == "none" else f", compiled ({self.compile})"
-        written = f", {self.new_tokens} new tokens" if self.new_tokens else ""
-        return f"{compiled}{_LENGTHS[self.length_distribution]}{written}"
+    def words(self, *, without: Collection[str] = ()) -> str:
+        """`fp32 on cpu, 2 threads`; without some of its fields."""
+        told = {
+            "precision": self.precision,
+            "device": f"on {self.device}",
+            "threads": f"{self.threads} thread{'s' * (self.threads != 1)}",
+            "compile": "" if self.compile == "none" else f"compiled ({self.compile})",
+            "length_distribution": _LENGTHS[self.length_distribution],
+            "new_tokens": f"{self.new_tokens} new tokens" if self.new_tokens else "",
+        }
+        kept = {name: words for name, words in told.items() if words and name not in without}
+        where = " ".join(kept.pop(name) for name in ("precision", "device") if name in kept)
+        return ", ".join(words for words in (where, *kept.values()) if words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
