@@ -47,7 +47,7 @@ def test_nothing_overflows(browser: Any, made_page: Path, width: int, dark: bool
         found = one.page.evaluate(LOOK)
     assert found["scroll"] <= found["client"] == width
     assert found["outside"] == []
-    assert found["panels"] == 15
+    assert found["panels"] == 26
     assert found["smallest"] > 300
     assert found["ground"] == ("rgb(20, 24, 28)" if dark else "rgb(255, 255, 255)")
 

@@ -1,6 +1,6 @@
 """Drawing one panel: axes with readable ticks, lines with intervals, and labels at the lines themselves.
 
-Intervals come from the estimates and are drawn with `Axes.errorbar`; seaborn computes none.
+Intervals come from the estimates and are drawn with `Axes.errorbar`; nothing is computed here.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-import seaborn as sns
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import IdentityTransform
 
 from bench.quantity import Unit, format_tick
 from bench.report import svg
 from bench.report.ranking import ends
 from bench.report.scales import Scale
-from bench.report.svg import INK, MUTED, PAPER, Look
+from bench.report.svg import GRID, INK, MUTED, PAPER, Look
 from bench.stats import Estimate
 
 WIDTH, HEIGHT = 400, 290
 _LEFT, _TOP, _BOTTOM = 58, 50, 42
+_LETTER = 6.2
 LINE = 13
 """Pixels from one label to the next."""
 _LONGEST_LABEL = 15
@@ -53,36 +56,53 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A height that says something in itself, in words at its line; `shaded` means that nothing can be above it."""
+
+    value: float
+    words: str
+    shaded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One small chart: a heading, what its vertical axis shows, and its series."""
+    """One small chart: a heading, what its vertical axis shows, and its series.
+
+    Attributes:
+        runs_out: its heights are what is too small where something does not fit: a dotted way leads up to the cross there.
+        left: the room for the ticks' words, in pixels.
+    """
 
     heading: str
     shows: str
     series: tuple[Series, ...]
     x: Scale
     y: Scale
+    levels: tuple[Level, ...] = ()
+    runs_out: bool = False
+    height: int = HEIGHT
+    left: int = _LEFT
 
 
 def canvas(panel: Panel) -> tuple[Figure, Axes]:
     """A figure with the panel's heading and axes, nothing in them yet; must be called under `svg.STYLE`."""
-    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
-    right = 14 + 6.2 * max((len(shorten(series.label)) for series in panel.series), default=0)
-    box = (_LEFT / WIDTH, _BOTTOM / HEIGHT, 1 - (_LEFT + right) / WIDTH, 1 - (_TOP + _BOTTOM) / HEIGHT)
-    axes = figure.add_axes(box)
-    figure.text(2 / WIDTH, 1 - 14 / HEIGHT, panel.heading, weight="bold", size=12)
-    figure.text(2 / WIDTH, 1 - 31 / HEIGHT, panel.shows, color=MUTED)
-    for axis, scale in ((axes.xaxis, panel.x), (axes.yaxis, panel.y)):
-        axis.set_major_locator(FixedLocator(scale.ticks))
-        axis.set_minor_locator(NullLocator())
-    set_scale(axes, panel)
+    figure = Figure(figsize=(WIDTH / 72, panel.height / 72))
+    right = 14 + _LETTER * max((len(shorten(series.label)) for series in panel.series), default=0)
+    up = panel.height - _TOP - _BOTTOM
+    axes = figure.add_axes(
+        (panel.left / WIDTH, _BOTTOM / panel.height, 1 - (panel.left + right) / WIDTH, up / panel.height)
+    )
+    figure.text(2 / WIDTH, 1 - 14 / panel.height, panel.heading, weight="bold", size=12)
+    figure.text(2 / WIDTH, 1 - 31 / panel.height, panel.shows, color=MUTED)
+    _set_scale(axes, panel)
     axes.tick_params(length=0, pad=5)
     axes.set_xlabel(panel.x.title, labelpad=6)
     axes.grid(visible=False, axis="x")
     return figure, axes
 
 
-def set_scale(axes: Axes, panel: Panel) -> None:
-    """Ranges, logarithms and ticks of both axes, as the panel says (seaborn may have touched them)."""
+def _set_scale(axes: Axes, panel: Panel) -> None:
+    """Ranges, logarithms and ticks of both axes, as the panel says."""
     for name, axis, scale in (("x", axes.xaxis, panel.x), ("y", axes.yaxis, panel.y)):
         axes.set(**{f"{name}scale": "log" if scale.log else "linear"})
         axes.set(**{f"{name}lim": (scale.low, scale.high)})
@@ -101,35 +121,42 @@ def shorten(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…"
 
 
+def lines(panel: Panel, prefix: str, description: str) -> Markup:
+    """The panel with its series as lines, for a page."""
+    with rc_context(svg.STYLE):
+        figure, axes = canvas(panel)
+        draw_lines(axes, panel)
+    return svg.inline(figure, prefix, f"{panel.shows}, {panel.heading}", description)
+
+
 def draw_lines(axes: Axes, panel: Panel) -> None:
     """A line per series, its intervals and spots, marks where it does not fit, and its label at its end."""
     drawn = [series for series in panel.series if series.spots]
-    names = {str(place): series for place, series in enumerate(drawn)}
-    frame = pd.DataFrame(
-        [(spot.x, spot.estimate.value, name) for name, series in names.items() for spot in series.spots],
-        columns=["x", "y", "name"],
-    )
-    sns.lineplot(
-        frame,
-        x="x",
-        y="y",
-        hue="name",
-        palette={name: series.look.color for name, series in names.items()},
-        estimator=None,
-        errorbar=None,
-        legend=False,
-        linewidth=1.6,
-        ax=axes,
-    )
-    for line, series in zip(axes.get_lines(), drawn, strict=True):
-        line.set_linestyle(series.look.line)
-        svg.tag([line], series.look)
-    axes.set(xlabel=panel.x.title, ylabel="")
-    set_scale(axes, panel)
+    for series in drawn:
+        xs, ys = [spot.x for spot in series.spots], [spot.estimate.value or 0.0 for spot in series.spots]
+        line = axes.plot(xs, ys, color=series.look.color, linestyle=series.look.line, linewidth=1.6)
+        svg.tag(line, series.look)
+    _draw_levels(axes, panel)
     for series in drawn:
         _draw_spots(axes, series)
-    _draw_unfit(axes, panel.series)
+    _draw_unfit(axes, panel)
     label_ends(axes, drawn)
+
+
+def _draw_levels(axes: Axes, panel: Panel) -> None:
+    for level in panel.levels:
+        if level.shaded:
+            axes.axhspan(level.value, panel.y.high, facecolor=GRID, edgecolor="none", zorder=0.5)
+        axes.axhline(level.value, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
+        axes.annotate(
+            level.words,
+            (0, level.value),
+            (3, 3),
+            xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points",
+            color=MUTED,
+            size=10,
+        )
 
 
 def _draw_spots(axes: Axes, series: Series) -> None:
@@ -139,7 +166,7 @@ def _draw_spots(axes: Axes, series: Series) -> None:
         values = [spot.estimate.value or 0.0 for spot in told]
         errors = [[abs(value - end) for value, end in zip(values, side, strict=True)] for side in _sides(told)]
         xs = [spot.x for spot in told]
-        bars = axes.errorbar(xs, values, yerr=errors, fmt="none", ecolor=series.look.color, elinewidth=1.2, capsize=2.5)
+        bars = axes.errorbar(xs, values, yerr=errors, fmt="none", ecolor=series.look.color, elinewidth=1.2)
         svg.tag(bars.get_children(), series.look)
     # of many the marks would hide the line
     marked = series.spots if len(series.spots) <= MOST_MARKS else series.spots[-1:]
@@ -171,21 +198,38 @@ def draw_marks(
     svg.tag(drawn, look, tips if any(tips) else ())
 
 
-def _draw_unfit(axes: Axes, every: Sequence[Series]) -> None:
+def _draw_unfit(axes: Axes, panel: Panel) -> None:
+    """A cross at the top where a series does not fit, and words at its first."""
     met: dict[float, int] = {}
-    for series in every:
-        for x in series.unfit:
+    for series in panel.series:
+        for x in sorted(series.unfit):
             row = met[x] = met.get(x, -1) + 1
-            text = f"{shorten(series.label)}: does not fit"
+            down = -8 - 12 * row
             place: dict[str, Any] = {
                 "xy": (x, 1.0),
                 "xycoords": axes.get_xaxis_transform(),
                 "textcoords": "offset points",
                 "va": "center",
             }
-            cross = axes.annotate("✕", xytext=(0, -2 - 12 * row), ha="center", color=series.look.color, **place)
-            words = axes.annotate(text, xytext=(-8, -2 - 12 * row), ha="right", size=10, color=MUTED, **place)
-            svg.tag([cross, words], series.look)
+            drawn: list[Artist] = [axes.annotate("✕", xytext=(0, down), ha="center", color=series.look.color, **place)]
+            if x == min(series.unfit):
+                right = axes.transData.transform((x, 1.0))[0] > (axes.bbox.x0 + axes.bbox.x1) / 2
+                beside: dict[str, Any] = {"ha": "right" if right else "left", "size": 10, "color": MUTED, **place}
+                text = f"{shorten(series.label)}: does not fit"
+                drawn.append(axes.annotate(text, xytext=(-8 if right else 8, down), **beside))
+                drawn += _way_to(axes, series, (x, axes.bbox.y1 + down)) if panel.runs_out else []
+            svg.tag(drawn, series.look)
+
+
+def _way_to(axes: Axes, series: Series, cross: tuple[float, float]) -> list[Line2D]:
+    """A dotted line from the last spot before a cross to it; the cross is given by its place and its height in pixels."""
+    before = [spot for spot in series.spots if spot.x < cross[0]]
+    if not before:
+        return []
+    last = max(before, key=lambda spot: spot.x)
+    height = axes.transData.inverted().transform((0, cross[1]))[1]
+    xs, ys = (last.x, cross[0]), (last.estimate.value or 0.0, float(height))
+    return axes.plot(xs, ys, color=series.look.color, linewidth=1, linestyle=(0, (1, 2)))
 
 
 def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
@@ -198,24 +242,19 @@ def label_ends(axes: Axes, drawn: Sequence[Series]) -> None:
     points = [axes.transData.transform((spot.x, spot.estimate.value or 0.0)) for spot in spots]
     heights = spread([float(y) for _, y in points], LINE, axes.bbox.y0, axes.bbox.y1)
     for series, (x, y), height in zip(longest.values(), points, heights, strict=True):
-        label = label_end(axes, series.label, (x + 5, y), height, series.look.color)
-        svg.tag([label, *([label.arrow_patch] if label.arrow_patch else [])], series.look)
+        svg.tag(label_end(axes, series.label, (x + 5, y), height, series.look.color), series.look)
 
 
-def label_end(axes: Axes, label: str, start: tuple[float, float], height: float, color: str) -> Annotation:
+def label_end(axes: Axes, label: str, start: tuple[float, float], height: float, color: str) -> list[Artist]:
     """A label on the right of the axes at a height, with a line in its colour from where it belongs; all in pixels."""
     end = (axes.bbox.x1 + 8, height)
-    leader = {"arrowstyle": "-", "color": color, "lw": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
-    return axes.annotate(
-        shorten(label),
-        xy=start,
-        xytext=end,
-        xycoords="figure pixels",
-        textcoords="figure pixels",
-        va="center",
-        color=INK,
-        arrowprops=leader if math.dist(start, end) > 12 else None,
-    )
+    words = axes.annotate(shorten(label), end, xycoords="figure pixels", va="center", color=INK, annotation_clip=False)
+    if math.dist(start, end) <= 12:
+        return [words]
+    # a plain line: arrows take long to draw
+    xs, ys = zip(start, (end[0] - 1, end[1]), strict=True)
+    leader = Line2D(xs, ys, transform=IdentityTransform(), color=color, linewidth=0.7)
+    return [words, axes.add_line(leader)]
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:

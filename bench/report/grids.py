@@ -35,7 +35,7 @@ Kind = tuple[str, Setting]
 def speed_of(view: View, task: str) -> list[Table]:
     """Throughput tables of one task."""
     return [
-        _grid(
+        grid(
             view,
             task,
             kind,
@@ -49,7 +49,7 @@ def speed_of(view: View, task: str) -> list[Table]:
 def memory_of(view: View, task: str) -> list[Table]:
     """Peak-memory tables of one task."""
     return [
-        _grid(view, task, kind, lambda cases: memory_column(view, cases), "Peak memory") for kind in kinds(view, task)
+        grid(view, task, kind, lambda cases: memory_column(view, cases), "Peak memory") for kind in kinds(view, task)
     ]
 
 
@@ -60,12 +60,12 @@ def kinds(view: View, task: str) -> list[Kind]:
 
 def of_kind(view: View, task: str, kind: Kind) -> list[Shown]:
     """The speed cases of one workload and setting."""
-    return [shown for shown in view.timed(task) if kind_of(shown) == kind]
+    workload, setting = kind
+    return [shown for shown in view.timed(task) if shown.case.workload == workload and shown.setting == setting]
 
 
-def _grid(
-    view: View, task: str, kind: Kind, column: Callable[[Sequence[Shown | None]], list[Cell]], what: str
-) -> Table:
+def grid(view: View, task: str, kind: Kind, column: Callable[[Sequence[Shown | None]], list[Cell]], what: str) -> Table:
+    """One figure of every case of a kind: a row a variant, a column a batch size and length."""
     cases = of_kind(view, task, kind)
     places = sorted({(shown.case.batch_size, shown.case.sequence_length or 0) for shown in cases})
     by_place = {(s.case.variant.variant_id, s.case.batch_size, s.case.sequence_length or 0): s for s in cases}
@@ -134,7 +134,7 @@ def every_case(view: View, task: str) -> list[Block]:
 
 def kind_of(shown: Shown) -> Kind:
     """What a case shares charts with."""
-    return shown.case.workload, views.setting(shown.case)
+    return shown.case.workload, shown.setting
 
 
 def by_size(cases: Sequence[Shown]) -> list[Shown]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from bench.codec import to_json
 from bench.records import Machine
-from bench.report import advice, charts, doubts, summary
+from bench.report import advice, charts, doubts, heatmaps, learning, roofline, summary, sweeps, tradeoff
 from bench.report.against import against
 from bench.report.beside import Beside
 from bench.report.blocks import Block
@@ -33,11 +33,15 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPart:
-    """What the page says of one task: the answer, blocks on speed and memory, what was right and wrong, blocks on the rest."""
+    """What the page says of one task: the answer, blocks on speed and memory, what was right and wrong, blocks on the rest.
+
+    `choice` stands between the answer and the league.
+    """
 
     name: str
     anchor: str
     lead: Sequence[Markup]
+    choice: Sequence[Placed]
     league: Table
     blocks: Sequence[Placed]
     gallery: Gallery | None
@@ -47,7 +51,8 @@ class TaskPart:
     def links(self) -> list[Link]:
         """What stands below the answer."""
         shown = [(f"{self.anchor}-right-and-wrong", "Right and wrong")] if self.gallery else []
-        return [*_links(self.blocks), *shown, *_links(self.details)]
+        league = (f"{self.anchor}-league", "League")
+        return [*_links(self.choice), league, *_links(self.blocks), *shown, *_links(self.details)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +104,28 @@ def run_part(view: View, beside: Beside, anchor: str, name: str) -> RunPart:
 
 
 def _task_part(view: View, task: str, beside: Beside, anchor: str) -> TaskPart:
-    drawn = charts.charts(view, task, beside.chance.get(task), anchor)
-    parts = (advice.block(view, task, beside.limits.get(task)), Block(title="", charts=tuple(drawn)) if drawn else None)
+    choice = tradeoff.tradeoff(view, task, beside.chance.get(task), f"{anchor}a")
+    selection = charts.select(view, task, anchor, told=choice is not None)
+    taken = advice.block(view, task, beside.limits.get(task))
+    swept = (sweeps.speed(selection), sweeps.memory(selection), heatmaps.heatmaps(selection))
+    learnt = learning.learning(view, task, anchor)
+    costs = (roofline.rooflines(selection), sweeps.energy(selection))
     return TaskPart(
         name=task,
         anchor=anchor,
         lead=summary.answer(view, task),
+        choice=_placed(_some(choice), anchor),
         league=league_of(view, task),
-        blocks=_placed([*(part for part in parts if part), *lengths(view, task)], anchor),
+        blocks=_placed(_some(taken, *swept, *lengths(view, task), learnt), anchor),
         gallery=gallery(view, task, f"{anchor}x"),
-        details=_placed([*inside(view, task), *every_case(view, task), *doubts.trust(view, task)], anchor),
+        details=_placed(
+            [*_some(*costs), *inside(view, task), *every_case(view, task), *doubts.trust(view, task)], anchor
+        ),
     )
+
+
+def _some(*blocks: Block | None) -> list[Block]:
+    return [block for block in blocks if block is not None]
 
 
 def slug(words: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.quantity import Unit
 
@@ -47,6 +47,13 @@ def even_scale(values: Iterable[float], unit: Unit, title: str = "", room: float
     spare = (high - low or abs(high) or 1.0) * room
     low, high = max(0.0, low - spare) if low >= 0 else low - spare, high + spare
     return Scale(low=low, high=high, log=False, ticks=_even_ticks(low, high, unit), unit=unit, title=title)
+
+
+def lifted(scale: Scale, share: float) -> Scale:
+    """The same scale with a share of its range more at its upper end, and no further ticks there."""
+    if scale.log:
+        return replace(scale, high=scale.high * (scale.high / scale.low) ** share)
+    return replace(scale, high=scale.high + (scale.high - scale.low) * share)
 
 
 def swept_scale(values: Iterable[int], title: str) -> Scale:

@@ -1,14 +1,17 @@
-"""The chart of accuracy against throughput: intervals both ways, what simple rules score, and a label at every dot."""
+"""Dots over two measured axes: intervals both ways, areas for a third quantity, the front, and a label at every dot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from bench.quantity import format_tick
+from bench.quantity import Unit, format_tick
 from bench.report import svg
 from bench.report.drawing import Panel, draw_marks, shorten, spread
 from bench.report.ranking import ends
@@ -16,6 +19,10 @@ from bench.report.svg import INK, MUTED, Look
 from bench.stats import Estimate
 
 _LETTER, _LINE = 6.0, 12.0
+_LARGEST, _SMALLEST = 18.0, 5.0
+"""Diameters in pixels: of the largest area, and of the least that can be seen; also where the third quantity is unknown."""
+_PLAIN = 7.0
+"""The diameter where there is no third quantity."""
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top in pixels."""
@@ -23,7 +30,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dot:
-    """A variant; `ys` is its score with one interval after the other (other seeds, other test items)."""
+    """A variant; `ys` is its value with one interval after the other (other seeds, other test items); `size` is its area's."""
 
     label: str
     look: Look
@@ -31,42 +38,101 @@ class Dot:
     ys: tuple[Estimate, ...]
     hollow: bool
     says: str = ""
+    size: float | None = None
 
 
-def draw_scatter(axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[str, float]) -> None:
-    """All dots with their intervals, then labels where nothing else is."""
-    for dot in dots:
-        _draw_dot(axes, dot)
-    taken = [box for dot in dots for box in _covered(axes, dot)]
+def draw_scatter(
+    axes: Axes, panel: Panel, dots: Sequence[Dot], floors: Mapping[str, float], front: Sequence[Dot] = ()
+) -> None:
+    """All dots with their intervals, then labels where nothing else is; `front` goes from the highest to the rightmost."""
+    widths = diameters([dot.size for dot in dots]) if any(dot.size for dot in dots) else [_PLAIN] * len(dots)
+    line = _draw_front(axes, panel, front)
+    # the largest first, so that none is covered
+    for dot, width in sorted(zip(dots, widths, strict=True), key=lambda one: -one[1]):
+        _draw_dot(axes, dot, width)
+    taken = [box for dot, width in zip(dots, widths, strict=True) for box in _covered(axes, dot, width)]
+    _draw_sizes(axes, dots)
+    taken += line
     taken += _draw_floors(axes, panel, floors, taken)
-    for dot in sorted(dots, key=lambda dot: -(dot.ys[0].value or 0.0)):
+    for dot, width in sorted(zip(dots, widths, strict=True), key=lambda one: -(one[0].ys[0].value or 0.0)):
         x, y = _pixel(axes, dot)
-        width = _LETTER * len(shorten(dot.label))
-        box = next(_free(axes, _places(x, y, width), taken))
+        box = next(_free(axes, _places(x, y, width / 2, _LETTER * len(shorten(dot.label))), taken))
         taken.append(box)
-        label = axes.annotate(
-            shorten(dot.label),
-            (box[0], (box[1] + box[3]) / 2),
-            xycoords="figure pixels",
-            va="center",
-            ha="left",
-            color=INK,
-            zorder=5,
-        )
-        svg.tag([label], dot.look)
+        svg.tag(_label(axes, dot, box, (x, y), width / 2), dot.look)
 
 
-def _draw_dot(axes: Axes, dot: Dot) -> None:
+def _label(axes: Axes, dot: Dot, box: Box, middle: tuple[float, float], half: float) -> list[Artist]:
+    """The label in its box, with a line to its marker where that is not beside it; all in pixels."""
+    height = (box[1] + box[3]) / 2
+    style: dict[str, Any] = {"va": "center", "ha": "left", "color": INK, "zorder": 5}
+    drawn: list[Artist] = [axes.annotate(shorten(dot.label), (box[0], height), xycoords="figure pixels", **style)]
+    near = (min(max(middle[0], box[0] - 1), box[2] + 1), height)
+    far = math.dist(near, middle)
+    if far > half + 10:
+        start = [at + (to - at) * half / far for at, to in zip(middle, near, strict=True)]
+        points = axes.transData.inverted().transform([start, near])
+        drawn += axes.plot(*zip(*points, strict=True), color=dot.look.color, linewidth=0.7)
+    return drawn
+
+
+def diameters(sizes: Sequence[float | None]) -> list[float]:
+    """Diameters of circles whose areas are as the sizes; what would be too small to be seen, or is unknown, has the least."""
+    largest = max((size for size in sizes if size), default=0.0)
+    return [max(_SMALLEST, _LARGEST * (size / largest) ** 0.5) if size else _SMALLEST for size in sizes]
+
+
+def _draw_dot(axes: Axes, dot: Dot, width: float) -> None:
     x, y = dot.x.value or 0.0, dot.ys[0].value or 0.0
-    bars = [("x", dot.x, 1.2, 2.0)] + [("y", one, 2.6 if one is dot.ys[0] else 0.9, 0.0) for one in dot.ys]
-    for axis, estimate, width, cap in bars:
+    bars = [("x", dot.x, 1.2)] + [("y", one, 2.6 if one is dot.ys[0] else 0.9) for one in dot.ys]
+    for axis, estimate, thick in bars:
         low, high = ends(estimate)
-        value = estimate.value or 0.0
-        error: dict[str, Any] = {f"{axis}err": [[value - low], [high - value]]}
         if high > low:
-            drawn = axes.errorbar([x], [y], fmt="none", ecolor=dot.look.color, elinewidth=width, capsize=cap, **error)
+            value = estimate.value or 0.0
+            error: dict[str, Any] = {f"{axis}err": [[value - low], [high - value]]}
+            drawn = axes.errorbar([x], [y], fmt="none", ecolor=dot.look.color, elinewidth=thick, zorder=4.5, **error)
             svg.tag(drawn.get_children(), dot.look)
-    draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=7, tips=[dot.says])
+    # shapes of one size differ in area
+    size = width * (math.pi / 4 / dot.look.area) ** 0.5
+    draw_marks(axes, dot.look, [(x, y)], hollow=dot.hollow, size=size, tips=[dot.says])
+
+
+def _draw_front(axes: Axes, panel: Panel, front: Sequence[Dot]) -> list[Box]:
+    """A step at each dot: what is the best to be had at that speed or more. Answered is where the line is."""
+    if len(front) < 2:
+        return []
+    xs, ys = [panel.x.low], [front[0].ys[0].value or 0.0]
+    for dot, after in zip(front, [*front[1:], front[-1]], strict=True):
+        xs, ys = [*xs, *2 * [dot.x.value or 0.0]], [*ys, dot.ys[0].value or 0.0, after.ys[0].value or 0.0]
+    axes.plot(xs, ys, color=MUTED, linewidth=0.8, zorder=1.5)
+    corners = axes.transData.transform(list(zip(xs, ys, strict=True)))
+    return [
+        (min(x0, x1) - 2, min(y0, y1) - 2, max(x0, x1) + 2, max(y0, y1) + 2) for (x0, y0), (x1, y1) in pairwise(corners)
+    ]
+
+
+def _draw_sizes(axes: Axes, dots: Sequence[Dot]) -> None:
+    """Round sizes as circles in a row beside the heading, on the right."""
+    known = [dot.size for dot in dots if dot.size]
+    if not known:
+        return
+    right, height = axes.figure.bbox.x1 - 6, axes.figure.bbox.y1 - 27
+    sizes = round_sizes(known)
+    # among the dots, so that the areas are theirs
+    for size, width in zip(sizes, diameters([*sizes, max(known)]), strict=False):
+        words = f"{'≤ ' if width == _SMALLEST else ''}{format_tick(size, Unit.BYTES)}"
+        right -= _LETTER * len(words)
+        style: dict[str, Any] = {"color": MUTED, "size": 10, "ha": "left", "va": "center"}
+        axes.annotate(words, (right, height), xycoords="figure pixels", **style)
+        right -= 5 + width / 2
+        x, y = axes.transData.inverted().transform((right, height))
+        axes.plot([x], [y], "o", ms=width, mfc="none", mec=MUTED, mew=1, clip_on=False)
+        right -= width / 2 + 12
+
+
+def round_sizes(sizes: Sequence[float]) -> list[float]:
+    """Three powers of two, the highest not above the largest of some sizes; each twice the next, or four times."""
+    top, step = 2.0 ** math.floor(math.log2(max(sizes))), 4 if max(sizes) > 4 * min(sizes) else 2
+    return [top, top / step, top / step**2]
 
 
 def _draw_floors(axes: Axes, panel: Panel, floors: Mapping[str, float], taken: Sequence[Box]) -> list[Box]:
@@ -105,29 +171,31 @@ def _pixel(axes: Axes, dot: Dot) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _covered(axes: Axes, dot: Dot) -> Iterator[Box]:
+def _covered(axes: Axes, dot: Dot, width: float) -> Iterator[Box]:
     """Where the marker and the bars of a dot are."""
     x, y = _pixel(axes, dot)
-    yield x - 5, y - 5, x + 5, y + 5
+    half = width / 2 + 2
+    yield x - half, y - half, x + half, y + half
     middle, height = dot.x.value or 0.0, dot.ys[0].value or 0.0
     bars = [[(end, height) for end in ends(dot.x)]] + [[(middle, end) for end in ends(one)] for one in dot.ys]
     for (x0, y0), (x1, y1) in (axes.transData.transform(bar) for bar in bars):
         yield float(x0) - 2, float(y0) - 2, float(x1) + 2, float(y1) + 2
 
 
-def _places(x: float, y: float, width: float) -> Iterator[Box]:
-    """Places for a label of that width: right, left, above, below, then further and further off."""
+def _places(x: float, y: float, half: float, width: float) -> Iterator[Box]:
+    """Places for a label of that width: right, left, above, below a marker, then further and further off."""
+    side, up = half + 5, half + 9
     for far in range(0, 60, 6):
         for left, middle in (
-            (x + 8, y + far),
-            (x - 8 - width, y + far),
-            (x + 8, y - far),
-            (x - 8 - width, y - far),
-            (x - width / 2, y + 13 + far),
-            (x - width / 2, y - 13 - far),
+            (x + side, y + far),
+            (x - side - width, y + far),
+            (x + side, y - far),
+            (x - side - width, y - far),
+            (x - width / 2, y + up + far),
+            (x - width / 2, y - up - far),
         ):
             yield left, middle - _LINE / 2, left + width, middle + _LINE / 2
-    yield x + 8, y - _LINE / 2, x + 8 + width, y + _LINE / 2
+    yield x + side, y - _LINE / 2, x + side + width, y + _LINE / 2
 
 
 def _free(axes: Axes, places: Iterator[Box], taken: Sequence[Box]) -> Iterator[Box]:

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -23,6 +24,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
+from bench.report import svg_tree
+
 SERIES = 8
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _LINES = ("-", (0, (4, 2)), (0, (1, 1.5)))
@@ -32,6 +35,15 @@ _STAND_INS = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)", P
     f"#1000b{number}": f"var(--series-{number})" for number in range(SERIES)
 }
 
+_HEAT_STEPS = 12
+HEAT = tuple(f"#1000c{step:x}" for step in range(_HEAT_STEPS))
+"""Stand-ins for shades of one colour, from the faintest to the fullest; text in `INK` can be read on each."""
+_HEAT_LOW, _HEAT_HIGH = 0.04, 0.5
+_STAND_INS |= {
+    color: f"var(--series-0); fill-opacity: {_HEAT_LOW + (_HEAT_HIGH - _HEAT_LOW) * step / (_HEAT_STEPS - 1):.2f}"
+    for step, color in enumerate(HEAT)
+}
+
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bench",
@@ -39,6 +51,7 @@ STYLE = {
     "font.size": 11,
     "axes.prop_cycle": cycler(color=[INK]),  # everything names its colour; this is for what matplotlib adds unseen
     "text.color": INK,
+    "lines.solid_capstyle": "butt",
     "axes.facecolor": "none",
     "axes.edgecolor": MUTED,
     "axes.linewidth": 0.8,
@@ -58,6 +71,7 @@ STYLE = {
 }
 # what XML cannot hold, and what turns the direction of the text around it; labels may come from anywhere
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\u202a-\u202e\u2066-\u2069]")
+_STAND_IN = re.compile("|".join(_STAND_INS))
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 # the page decides the fonts: older matplotlib writes one `font`, newer a `font-family` of its own
 _FONT, _FAMILY = re.compile(r"font: ((?:\w+ )*)([\d.]+px) [^;]*"), re.compile(r"font-family: [^;]*;? ?")
@@ -94,16 +108,30 @@ class Look:
 
     @property
     def line(self) -> Any:
-        """Solid, then dashed, then dotted."""
-        return _LINES[(self.place // SERIES if self.family is None else self.sibling) % len(_LINES)]
+        """Solid, then dashed, then dotted: for siblings, and each time the colours are used up."""
+        used_up = self.place // SERIES if self.family is None else self.family // SERIES + self.sibling
+        return _LINES[used_up % len(_LINES)]
+
+    @property
+    def area(self) -> float:
+        """The area of the marker at a size of 1: shapes of one size differ in it."""
+        x, y = _polygon(self.marker).T
+        return float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2)
 
     @property
     def outline(self) -> str:
         """The marker as SVG path data in a box from -1 to 1, for legends and tables."""
-        style = MarkerStyle(self.marker)
-        (polygon,) = style.get_path().transformed(style.get_transform()).to_polygons()
-        points = np.asarray(polygon) / np.abs(polygon).max()
+        polygon = _polygon(self.marker)
+        points = polygon / np.abs(polygon).max()
         return "M" + "L".join(f"{x:.2f} {-y:.2f}" for x, y in points) + "Z"
+
+
+@cache
+def _polygon(marker: str) -> np.ndarray:
+    """Its corners at a size of 1, the first again at the end."""
+    style = MarkerStyle(marker)
+    (polygon,) = style.get_path().transformed(style.get_transform()).to_polygons()
+    return np.asarray(polygon)
 
 
 def tag(artists: Iterable[Artist], look: Look, tips: Sequence[str] = ()) -> None:
@@ -127,17 +155,17 @@ def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
         for child in list(parent):
             if _NAMESPACE.sub("", child.tag) in ("metadata", "style"):
                 parent.remove(child)
-    used = {name for element in root.iter() for value in element.attrib.values() for name in _references(value)}
     for element in list(root.iter()):
         element.tag = _NAMESPACE.sub("", element.tag)
         element.tail = None
         element.text = element.text if element.tag == "text" else None
         tagged = element.attrib.pop("id", "") if element.get("id", "").startswith("{") else ""
-        element.attrib = _attributes(element.attrib, prefix, used)
+        element.attrib = _attributes(element.attrib)
         if tagged:
             _explain(element, **json.loads(tagged))
-    box = root.get("viewBox", "0 0 1 1")
-    root.attrib = {"viewBox": box, "role": "img", "aria-labelledby": f"{prefix}title {prefix}desc"}
+    svg_tree.shrink(root, prefix)
+    named = {"role": "img", "aria-labelledby": f"{prefix}title {prefix}desc"}
+    root.attrib = {"viewBox": root.get("viewBox", "0 0 1 1")} | named | svg_tree.ROOT
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag, {"id": f"{prefix}{tag}"})
         element.text = text
@@ -146,33 +174,25 @@ def inline(figure: Figure, prefix: str, title: str, description: str) -> Markup:
 
 
 def _explain(element: ElementTree.Element, series: int, tips: Sequence[str]) -> None:
-    """Name the series of a group, and give each of its markers a title, which browsers show where a pointer rests."""
+    """Name the series of a group, and give each of its markers or cells a title, which browsers show where a pointer rests."""
     element.set("data-series", str(series))
-    markers = [one for one in element.iter() if _NAMESPACE.sub("", one.tag) == "use"]
+    inner = [(_NAMESPACE.sub("", one.tag), one) for one in element.iter()]
+    markers = [one for tag, one in inner if tag == "use"] or [one for tag, one in inner if tag == "path"]
     for marker, tip in zip(markers, tips, strict=bool(tips)):
-        title = ElementTree.SubElement(marker, "title")
-        title.text = tip
+        if tip:
+            ElementTree.SubElement(marker, "title").text = tip
 
 
-def _references(value: str) -> list[str]:
-    return re.findall(r"url\(#([^)]+)\)", value) + ([value[1:]] if value.startswith("#") else [])
-
-
-def _attributes(attributes: dict[str, str], prefix: str, used: set[str]) -> dict[str, str]:
+def _attributes(attributes: dict[str, str]) -> dict[str, str]:
     kept = {}
     for name, value in attributes.items():
         match _NAMESPACE.sub("", name):
-            case "id":
-                if value in used:
-                    kept["id"] = prefix + value
-            case "href":
-                kept["href"] = f"#{prefix}{value[1:]}"
             case "style":
                 kept["style"] = _colored(_FAMILY.sub("", _FONT.sub(_sized, value)))
             case "transform" if value.startswith("rotate(-0 "):
                 pass
             case plain:
-                kept[plain] = value.replace("url(#", f"url(#{prefix}")
+                kept[plain] = value
     return kept
 
 
@@ -181,6 +201,4 @@ def _sized(font: re.Match[str]) -> str:
 
 
 def _colored(style: str) -> str:
-    for stand_in, color in _STAND_INS.items():
-        style = style.replace(stand_in, color)
-    return style
+    return _STAND_IN.sub(lambda found: _STAND_INS[found[0]], style)

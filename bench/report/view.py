@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from bench import estimates
@@ -45,6 +45,7 @@ class Shown:
         outcome, reason: how it ended; None while it has not been measured.
         found: its estimates by metric.
         marks: what sets it apart from other cases of its run, in words; see `marks`.
+        setting: the seldom swept axes of its case.
     """
 
     case: Case
@@ -53,6 +54,11 @@ class Shown:
     reason: str
     found: Mapping[str, Estimate]
     marks: tuple[str, ...]
+    setting: Setting = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Its setting is asked for again and again, and takes long to put together."""
+        object.__setattr__(self, "setting", setting(self.case))
 
     @property
     def good(self) -> bool:
@@ -127,6 +133,7 @@ class View:
 
     Attributes:
         order: the variants of every run that is told beside it, which decides how each looks.
+        by_task: the speed cases of each task, and its fits.
     """
 
     run: Run
@@ -134,14 +141,22 @@ class View:
     tasks: tuple[str, ...]
     variants: tuple[Variant, ...]
     order: tuple[Variant, ...]
+    by_task: Mapping[str, tuple[list[Shown], list[Shown]]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Cases are put in order once: a page asks for those of a task again and again."""
+        by_task: dict[str, tuple[list[Shown], list[Shown]]] = {}
+        for shown in self.cases:
+            by_task.setdefault(shown.case.task_key, ([], []))[shown.case.fit is not None].append(shown)
+        object.__setattr__(self, "by_task", by_task)
 
     def timed(self, task: str) -> list[Shown]:
         """The speed cases of a task."""
-        return [shown for shown in self.cases if shown.case.task_key == task and shown.case.fit is None]
+        return [*self.by_task[task][0]] if task in self.by_task else []
 
     def fits(self, task: str) -> list[Shown]:
         """The accuracy cases of a task."""
-        return [shown for shown in self.cases if shown.case.task_key == task and shown.case.fit is not None]
+        return [*self.by_task[task][1]] if task in self.by_task else []
 
     def floors(self, task: str) -> dict[str, float]:
         """What simple rules score by the headline metric on the test items of those fits that are told; the mean over folds."""
@@ -238,7 +253,7 @@ def at(cases: Iterable[Shown], place: Point) -> dict[str, Shown]:
     return {
         shown.case.variant.variant_id: shown
         for shown in cases
-        if (shown.case.workload, shown.case.sequence_length, shown.case.batch_size, setting(shown.case))
+        if (shown.case.workload, shown.case.sequence_length, shown.case.batch_size, shown.setting)
         == (place.workload, place.sequence_length, place.batch_size, place.setting)
     }
 
