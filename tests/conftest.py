@@ -28,7 +28,8 @@ def made_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from made_run import made_quick_run, made_run
 
     from bench.report import render
+    from bench.report.beside import Beside
 
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(render([made_run(), made_quick_run()], chance={"imdb": 0.5}), encoding="utf-8")
+    path.write_text(render([made_run(), made_quick_run()], Beside(chance={"imdb": 0.5})), encoding="utf-8")
     return path

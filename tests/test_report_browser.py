@@ -54,7 +54,7 @@ def test_nothing_overflows(browser: Any, made_page: Path, width: int, dark: bool
 
 @cache
 def _small() -> str:
-    return render([made_run(("lstm", "gru"), lengths=(64, 256)), made_quick_run()], chance={"imdb": 0.5})
+    return render([made_run(("lstm", "gru"), lengths=(64, 256)), made_quick_run()], Beside(chance={"imdb": 0.5}))
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
