@@ -107,15 +107,18 @@ def recommend(
         output = output or reports / f"{folder.run.run_id}.html"
     if output is None and format is RecommendFormat.TABLE:
         _print(made)
-        return
-    content = _page(folder, limits) if format is RecommendFormat.HTML else _made(made, format).encode()
-    if output is None:
-        sys.stdout.write(content.decode())
-        return
+    else:
+        _put(output, _page(folder, limits) if format is RecommendFormat.HTML else _made(made, format).encode())
+
+
+def _put(output: Path | None, content: bytes) -> None:
     from bench.cli.report import write
 
-    write(output, content, "--output")
-    print(output)
+    if output is None:
+        sys.stdout.write(content.decode())
+    else:
+        write(output, content, "--output")
+        print(output)
 
 
 def _tasks(view: View, asked: str | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -78,10 +78,7 @@ def run(
     expect_writable(reports, "--reports")
     expect_writable(results, "--results")
     if resume is not None:
-        if given := [name for name, value in changes.items() if value is not None]:
-            raise UsageError(
-                f"{given[0]}: a run goes on as it was planned; leave it out, or start a new run without --resume"
-            )
+        _refuse(name for name, value in changes.items() if value is not None)
         folder = _resumed(results, resume, suite)
     else:
         from bench import store
@@ -98,6 +95,12 @@ def run(
         folder = store.create(results, new_run(loaded, plan, seed or 0))
     code = _measure(folder, reports, _resume_command(folder, results, reports, data))
     raise typer.Exit(int(code))
+
+
+def _refuse(given: Iterable[str]) -> None:
+    """Options that would change a run have no place where one goes on."""
+    for name in given:
+        raise UsageError(f"{name}: a run goes on as it was planned; leave it out, or start a new run without --resume")
 
 
 def _saving(plan: Plan) -> Plan:
