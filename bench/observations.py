@@ -75,6 +75,10 @@ class Trial:
     wall_s: float | None = None
     evidence: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.samples_s and min(self.samples_s) <= 0:
+            raise ValueError(f"samples_s: found {min(self.samples_s):g} s, expected more than 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:

@@ -16,9 +16,9 @@ from bench.report import heatmaps, sweeps
 from bench.report import view as views
 from bench.report.blocks import Block, Chart
 from bench.report.charts import MOST_VARIANTS, Selection, evenly, select
-from bench.report.describe import extremes, joined
+from bench.report.describe import extremes
 from bench.report.measured import device_bytes
-from bench.report.view import View, view
+from bench.report.view import View, listed, view
 from bench.stats import Estimate
 
 Made = tuple[Run, list[CaseResult]]
@@ -357,8 +357,8 @@ def test_descriptions_claim_no_more_than_intervals_carry() -> None:
     many = {name: _speed(100 - place, 30) for place, name in enumerate("abcdef")} | {"z": _speed(1, 0.1)}
     assert "highest a, 100/s ±30.0 % (not to be told apart from 5 others)" in extremes(many, Unit.ITEMS_PER_SECOND)
     assert extremes({"a": _speed(100, 1)}, Unit.ITEMS_PER_SECOND) == "a, 100/s ±1.0 %"
-    assert joined(["a", "b", "c"]) == "a, b and c"
-    assert joined(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(["a"], "or") == "a"
 
 
 def test_every_panel_is_described_with_its_figures() -> None:

@@ -112,7 +112,7 @@ def test_memory_too_small_to_be_seen_keeps_to_any_limit_above_that() -> None:
     below = _recommended([least, SMALL], max_memory_bytes=100_000)
     assert choice(below).startswith("Perhaps accurate ")
     (cell,) = [row.cells[3] for row in table(below).rows if row.label == "accurate"]
-    assert cell.text == "too small"
+    assert cell.text == "at most 256 KiB"
 
 
 def test_where_scores_have_no_interval_the_best_figure_is_a_guess() -> None:
@@ -332,7 +332,7 @@ def test_the_table_says_what_each_limit_says_of_each() -> None:
         row.label: dict(zip([column.title for column in made.columns], row.cells, strict=True)) for row in made.rows
     }
     assert [column.title for column in made.columns] == [
-        "choice", "accuracy", "≥ 85 %", "median latency", "≤ 20.1 ms", "peak memory"
+        "choice", "accuracy", "≥ 85 %", "median latency", "≤ 20.1 ms", "memory"
     ]  # fmt: skip
     assert {label: cells["≤ 20.1 ms"].text for label, cells in rows.items()} == {
         "accurate": "may meet", "quick": "meets", "small": "misses by 49.3 %"

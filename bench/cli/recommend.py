@@ -57,7 +57,8 @@ def recommend(
         str | None, typer.Option(metavar="TIME", help="Longest median time of a call: 5ms, 80us, 2s.")
     ] = None,
     max_memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Highest peak memory: 512MiB, 2GB (10^9), 2GiB (2^30).")
+        str | None,
+        typer.Option(metavar="SIZE", help="Most memory, weights counted: 512MiB, 2GB (10^9), 2GiB (2^30)."),
     ] = None,
     min_score: Annotated[
         str | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -11,6 +10,7 @@ from bench.codec import Json, to_json
 from bench.quantity import Better, format_tick
 from bench.report import view as views
 from bench.report.blocks import Block
+from bench.report.ranking import memory_words
 from bench.report.reasons import changes, choice, missed, reasons, runners_up
 from bench.report.recommendation import (
     Candidate,
@@ -60,7 +60,8 @@ def table(made: Recommendation) -> Table:
             Row(label=one.label, variant_id=one.variant_id, cells=tuple(cells[place] for _, cells in columns))
             for place, one in enumerate(made.candidates)
         ),
-        note=f"{made.place.workload}, {where}, {made.place.setting}. Intervals of scores: over seeds and test items.",
+        note=f"{made.place.workload}, {where}, {made.place.setting}. Memory: weights, optimizer state and the peak "
+        "of a step. Intervals of scores: over seeds and test items.",
     )
 
 
@@ -83,10 +84,8 @@ def _columns(criterion: Criterion, candidates: Sequence[Candidate]) -> Iterator[
 def _cell(criterion: Criterion, one: Candidate) -> Cell:
     estimate = one.figures.get(criterion.quantity)
     if criterion.quantity is Quantity.MEMORY:
-        if one.too_small:
-            return Cell(text="too small", kind=CellKind.OUTCOME)
         # its range is that of repeats, the same share of all
-        estimate = replace(estimate, low=None, high=None) if estimate else None
+        return Cell(text=memory_words(estimate), estimate=estimate) if estimate else empty()
     return value_cell(estimate, criterion.unit) if estimate else empty()
 
 

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from bench.quantity import METRICS, Better, Metric, Unit, format_change, format_ratio, format_value
 from bench.report import view as views
-from bench.report.ranking import ends, leaders, tolerated, unsure, widest
-from bench.report.view import Point, Shown
+from bench.report.ranking import ends, leaders, memory_words, needed, unsure, widest
+from bench.report.view import Point, Shown, View
 from bench.stats import Estimate, difference, ratio
 
 # more are counted, not named
@@ -49,7 +49,7 @@ class Contest:
         return {key: one for key, one in self.found.items() if one is not None and one.value is not None}
 
 
-def speeds(at: Mapping[str, Shown], place: Point) -> Contest:
+def speeds(at: Mapping[str, Shown], opening: str) -> Contest:
     """By throughput."""
     metric, cases = METRICS["throughput_items_per_s"], _good(at)
     return Contest(
@@ -61,7 +61,7 @@ def speeds(at: Mapping[str, Shown], place: Point) -> Contest:
         best="the fastest",
         told=lambda shown: _figure(shown, metric),
         lead=lambda one, other: f", {times(one, other)} as fast as",
-        opening=f"{where(place)}: ",
+        opening=f"{opening}: ",
     )
 
 
@@ -78,25 +78,36 @@ def scores(fits: Mapping[str, Shown], metric: Metric) -> Contest:
         best="the most accurate" if metric.name == "accuracy" else f"the best by {metric.title}",
         told=lambda shown: _figure(shown, metric),
         lead=lambda one, other: f", {ahead_by(one, other, metric.unit, metric.better)} ahead of",
-        aside="; one seed each" if any(one and one.reason and not unsure(one) for one in found.values()) else "",
+        aside=_seeds(cases, found),
     )
 
 
+def _seeds(cases: Mapping[str, Shown], found: Mapping[str, Estimate | None]) -> str:
+    """Whose scores are of one seed, if any are: nothing is known of how those vary between seeds."""
+    known = [key for key, one in found.items() if one]
+    single = [key for key in known if (one := found[key]) and one.reason and not unsure(one)]
+    if len(single) == len(known):
+        return "; one seed each" if single else ""
+    return f"; {views.listed([cases[key].case.variant.label for key in single])}: one seed" if single else ""
+
+
 def memories(at: Mapping[str, Shown]) -> Contest:
-    """By peak memory; of nobody where that of some is not known."""
+    """By all the memory that they hold; of nobody where that of some is not known."""
     cases = _good(at)
     # the least of those that can be seen is not the least of all
-    weighed = cases if all(shown.memory for shown in cases.values()) else {}
+    weighed = cases if all(needed(shown) for shown in cases.values()) else {}
+    apart = any(shown.case.device == "cpu" and shown.figure("weights_bytes") for shown in weighed.values())
     return Contest(
         cases=weighed,
         entered=len(at),
-        found={key: tolerated(shown.memory) for key, shown in weighed.items()},
+        found={key: needed(shown) for key, shown in weighed.items()},
         better=Better.LOWER,
-        title="peak memory",
+        title="memory",
         best="the smallest in memory",
         told=_memory,
         lead=lambda *_: ", ahead of",
         tie="they differ by no more than repeats of one measurement do",
+        aside="; weights counted" if apart else "",
     )
 
 
@@ -104,10 +115,10 @@ def _good(cases: Mapping[str, Shown]) -> dict[str, Shown]:
     return {key: shown for key, shown in cases.items() if shown.good}
 
 
-def where(place: Point) -> str:
-    """`Inference at length 256, batch 32`."""
+def where(view: View, task: str, place: Point) -> str:
+    """`Inference at length 256, batch 32`, with the setting where there are several."""
     words = views.place_words(place.sequence_length, place.batch_size, place.setting.new_tokens)
-    return f"{place.workload.capitalize()} at {words}"
+    return f"{place.workload.capitalize()} at {words}{view.apart(task, place.setting)}"
 
 
 def _figure(shown: Shown, metric: Metric) -> str:
@@ -117,9 +128,10 @@ def _figure(shown: Shown, metric: Metric) -> str:
 
 
 def _memory(shown: Shown) -> str:
-    """Peak memory, with the marks that do not doubt its times alone."""
+    """All its memory, with the marks that do not doubt its times alone."""
     marks = (mark for mark in shown.marks if not mark.startswith(_OF_TIME))
-    return "; ".join([format_value(shown.memory.value if shown.memory else None, Unit.BYTES), *marks])
+    known = needed(shown)
+    return "; ".join([*([memory_words(known)] if known else []), *marks])
 
 
 def times(one: Estimate, other: Estimate) -> str:

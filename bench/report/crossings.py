@@ -176,14 +176,15 @@ def crossing_sentences(view: View, task: str) -> list[Markup]:
     if one is None:
         return []
     ahead = [(length, _fastest(one, length)) for length in one.lengths]
+    asked = {shown.case.variant.variant_id for shown in cases}
     spans = [
         (leader, [length for length, _ in members]) for leader, members in groupby(ahead, key=lambda pair: pair[1])
     ]
     told = [leader for leader, _ in spans if leader]
     if not told:
         return []
-    everywhere = all(len(levels) == len(one.lengths) for levels in one.times.values())
-    where = f"{place.workload}, {views.place_words(None, place.batch_size)}"
+    everywhere = all(len(one.times.get(each, ())) == len(one.lengths) for each in asked)
+    where = f"{place.workload}, {views.place_words(None, place.batch_size)}{view.apart(task, place.setting)}"
     where += "" if everywhere else ", of those that ran at each length"
     if len(spans) == 1:
         between = _range(one.lengths[0], one.lengths[-1])
@@ -205,7 +206,10 @@ def _course(one: Sweep, spans: Sequence[tuple[str | None, list[int]]], where: st
     parts = []
     for leader, members in spans:
         start = _span_words(one, members)
-        if leader is None:
+        alone = {key for length in members for key in one.throughputs(length)}
+        if leader is None and len(alone) == 1:
+            parts.append(Markup("{} only {} has figures").format(start, _strong(one, *alone)))
+        elif leader is None:
             parts.append(Markup("{} this run cannot tell").format(start))
         else:
             parts.append(Markup("{} {} is the fastest").format(start, _strong(one, leader)))

@@ -31,10 +31,5 @@ def _told(found: Mapping[str, Estimate], chosen: Sequence[str], unit: Unit) -> s
     others = chosen[1:]
     if not others:
         return first
-    names = joined(others) if len(others) <= _NAMED else f"{len(others)} others"
+    names = views.listed(others) if len(others) <= _NAMED else f"{len(others)} others"
     return f"{first} (not to be told apart from {names})"
-
-
-def joined(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -15,12 +15,11 @@ from bench.report import drawing
 from bench.report.blocks import Block, Chart
 from bench.report.charts import MOST_VARIANTS, evenly, looks
 from bench.report.curves import Curve, draw_curves
-from bench.report.describe import joined
 from bench.report.drawing import Level, Panel, Series, Spot
 from bench.report.scales import Scale, measured_scale
 from bench.report.svg import Look
 from bench.report.tables import Cell, CellKind, Column, Row, Table, empty, metric_cell, value_cell
-from bench.report.view import Shown, View
+from bench.report.view import Shown, View, listed
 from bench.stats import Estimate
 
 _MOST_ROWS = 60
@@ -213,7 +212,7 @@ def _to_target(view: View, task: str) -> Table | None:
         return None
     metric = view.headline(task)
     targets = {shown.case.fit.target for shown in fits if shown.case.fit and shown.case.fit.target is not None}
-    words = joined([format_tick(target, metric.unit) for target in sorted(targets)])
+    words = listed([format_tick(target, metric.unit) for target in sorted(targets)])
     return Table(
         title=f"{task}: time to {metric.title} {words}",
         task=task,

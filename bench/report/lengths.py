@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,13 +10,13 @@ from bench.report import view as views
 from bench.report.blocks import Block
 from bench.report.crossings import crossings
 from bench.report.grids import Kind
-from bench.report.over_length import Sweep, log_times, sweeps
+from bench.report.over_length import Sweep, sweeps
 from bench.report.ranking import MEMORY_REPEATS, leaders
 from bench.report.sizes import what_fits
-from bench.report.tables import Cell, CellKind, Column, Row, Table, empty, latency_cell, metric_cell
+from bench.report.tables import Cell, CellKind, Column, Row, Table, empty, metric_cell
 from bench.report.view import Shown, View
 from bench.scaling import Exponent, exponent, level_within
-from bench.stats import Estimate, welch
+from bench.stats import Estimate, ratio
 
 
 def lengths(view: View, task: str) -> list[Block]:
@@ -50,8 +49,8 @@ def _fastest(task: str, found: Mapping[Kind, Sequence[Sweep]]) -> Block:
         tables.append(table)
     says = (
         "Each row names the one with the highest throughput, of those that have a figure at this size, and all whose intervals "
-        "overlap with its own. How far it is ahead of the next is the ratio of their times, with the 95 % interval of "
-        "Welch's t test over trials; it stands only where the row names one alone."
+        "overlap with its own. How far it is ahead of the next is the ratio of their throughputs, with its 95 % "
+        "interval from theirs (MOVER); it stands only where the row names one alone."
     )
     return Block(title="The fastest at each size", says=(says,) if tables else (), tables=tuple(tables))
 
@@ -63,30 +62,26 @@ def _fastest_row(one: Sweep, length: int) -> Row | None:
         return None
     first, *tied = ahead
     rest = {variant_id: figure for variant_id, figure in known.items() if variant_id != first}
+    second = leaders(rest, Better.HIGHER)[0] if rest else first
     alone = Cell(text="has the only figure", kind=CellKind.WORDS)
     cells = (
         Cell(text=str(one.batch)),
         Cell(text=format_length(length)),
         Cell(text=", ".join(map(one.label, tied)), kind=CellKind.WORDS) if rest else alone,
         metric_cell(cases[first], "throughput_items_per_s"),
-        latency_cell(cases[first]),
-        empty() if tied or not rest else _lead(cases[first], cases[leaders(rest, Better.HIGHER)[0]]),
+        metric_cell(cases[first], "latency_s"),
+        empty() if tied or not rest else _lead(known[first], rest[second], one.label(second)),
     )
     return Row(label=one.label(first), variant_id=first, cells=cells)
 
 
-def _lead(first: Shown, second: Shown) -> Cell:
-    """How many times as fast one case is as another: the ratio of their times."""
-    apart = welch(log_times(first), log_times(second))
-    if apart is None:
+def _lead(first: Estimate, second: Estimate, name: str) -> Cell:
+    """How many times as fast one is as another, by their throughputs."""
+    found = ratio(first, second)
+    if found.value is None:
         return empty()
-    half = apart.half_width()
-    value, low, high = (math.exp(apart.mean + shift) for shift in (0.0, -half, half))
-    return Cell(
-        text=format_ratio(value, low, high),
-        detail=f"as fast as {second.case.variant.label}",
-        estimate=Estimate(value=value, low=low, high=high),
-    )
+    text = format_ratio(found.value, found.low, found.high)
+    return Cell(text=text, detail=f"as fast as {name}", estimate=found)
 
 
 # ── growth ─────────────────────────────────────────────────────────────────────────────────────────────────────────

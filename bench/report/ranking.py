@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bench import estimates
-from bench.quantity import Better
+from bench.observations import MEMORY_RESOLUTION_BYTES
+from bench.quantity import Better, Unit, format_value
 from bench.report.view import Shown
 from bench.stats import Estimate, IntervalKind
 
@@ -44,6 +45,32 @@ def tolerated(estimate: Estimate | None) -> Estimate | None:
         return estimate
     share = estimate.value * MEMORY_REPEATS
     return replace(estimate, low=estimate.value - share, high=estimate.value + share, interval=IntervalKind.NONE)
+
+
+def needed(shown: Shown) -> Estimate | None:
+    """All the memory that a case holds at its peak, with the range in which repeats fall; None where that is not known.
+
+    On a CPU the peak is what a step adds, so weights and optimizer state come on top. Of a peak too small to be measured the
+    most that it can be is counted.
+    """
+    figures = (
+        [shown.figure(name) for name in ("weights_bytes", "optimizer_bytes")] if shown.case.device == "cpu" else []
+    )
+    held = sum(figure.value or 0.0 for figure in figures if figure)
+    if shown.memory_too_small:
+        most = held + MEMORY_RESOLUTION_BYTES
+        return Estimate(value=most, low=held, high=most)
+    peak = tolerated(shown.memory)
+    if peak is None or peak.value is None:
+        return None
+    low, high = ends(peak)
+    return replace(peak, value=peak.value + held, low=low + held, high=high + held)
+
+
+def memory_words(known: Estimate) -> str:
+    """What `needed` found, in words: `13.7 MiB`, or `at most 256 KiB`."""
+    text = format_value(known.value, Unit.BYTES)
+    return f"at most {text}" if known.value == known.high else text
 
 
 def leaders(found: Mapping[K, Estimate | None], better: Better) -> list[K]:

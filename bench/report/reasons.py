@@ -20,7 +20,7 @@ from bench.quantity import (
 )
 from bench.report import view as views
 from bench.report.contests import ahead_by, times
-from bench.report.ranking import beyond, ends, leaders, unsure
+from bench.report.ranking import beyond, ends, leaders, memory_words, unsure
 from bench.report.recommendation import (
     Candidate,
     Criterion,
@@ -43,20 +43,14 @@ def choice(made: Recommendation) -> str:
     """The answer in one sentence."""
     place = made.place
     words = views.place_words(place.sequence_length, place.batch_size, place.setting.new_tokens)
-    where = f"{made.task}: {place.workload}, {words}"
-    names = listed([one.label for one in made.chosen], "or")
+    where = f"{made.task}: {place.workload}, {words}{made.setting}"
+    names = views.listed([one.label for one in made.chosen], "or")
     if not made.chosen:
         limited = any(criterion.limit is not None for criterion in made.criteria)
         return f"{'Nothing meets every limit' if limited else 'There is nothing to take'} ({where})."
     tied = " This run cannot tell them apart." if len(made.chosen) > 1 else ""
     doubt = "" if made.meets else " Nothing surely meets every limit, but this may."
     return f"{'Take' if made.sure else 'Perhaps'} {names} ({where}).{doubt}{tied}"
-
-
-def listed(words: Sequence[str], last: str) -> str:
-    """`a, b and c`."""
-    *most, end = words or [""]
-    return f"{', '.join(most)} {last} {end}" if most else end
 
 
 # ── why ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -71,14 +65,15 @@ def reasons(made: Recommendation) -> list[str]:
     pool = made.steps[0].left
     if limited:
         verb = "may meet" if not made.meets else "meets" if len(pool) == 1 else "meet"
-        asked = listed([_asked(criterion) for criterion in limited], "and")
+        asked = views.listed([_asked(criterion) for criterion in limited], "and")
         found.append(f"{len(pool)} of {len(made.candidates)} {verb} the limits: {asked}.")
     found += [_narrowed(before, step) for before, step in zip(made.steps, made.steps[1:], strict=False)]
     if any(step.criterion and step.criterion.quantity is Quantity.SCORE and not step.guessed for step in made.steps):
-        one_seed = any(one.figures[Quantity.SCORE].reason for one in pool)
-        found += ["Scores are of one seed: how they vary between seeds is not known."] if one_seed else []
+        single = [one.label for one in pool if one.figures[Quantity.SCORE].reason]
+        whose = "Scores" if len(single) == len(pool) else f"Scores of {views.listed(single, 'and')}"
+        found += [f"{whose} are of one seed: how they vary between seeds is not known."] if single else []
     doubts = [f"{one.label} ({', '.join(one.marks)})" for one in made.chosen if one.marks]
-    return [*found, *([f"Marked: {listed(doubts, 'and')}."] if doubts else [])]
+    return [*found, *([f"Marked: {views.listed(doubts, 'and')}."] if doubts else [])]
 
 
 def _asked(criterion: Criterion) -> str:
@@ -95,7 +90,7 @@ def _narrowed(before: Step, step: Step) -> str:
         figure = format_value(first.figures[criterion.quantity].value, criterion.unit)
         return f"{first.label} has the best {criterion.title}, {figure}, but others may be better: not all have an interval."
     if tied:
-        names = listed([one.label for one in step.left], "and")
+        names = views.listed([one.label for one in step.left], "and")
         return f"{names} cannot be told apart as {best_words(criterion)}."
     second = _next(before.left, first, criterion)
     of_these = " of these" if before.criterion else ""
@@ -106,9 +101,7 @@ def _narrowed(before: Step, step: Step) -> str:
         case Quantity.LATENCY:
             lead = f"{times(its, mine)} as fast as"
         case Quantity.MEMORY:
-            lead = (
-                f"{format_value(mine.value, criterion.unit)} instead of {format_value(its.value, criterion.unit)} for"
-            )
+            lead = f"{memory_words(mine)} instead of {memory_words(its)} for"
     return f"{first.label} is {best_words(criterion)}{of_these}: {lead} {second.label}."
 
 
@@ -144,7 +137,7 @@ def _told_apart(criterion: Criterion, one: Candidate, other: Candidate) -> str:
         case Quantity.LATENCY:
             return f"{times(its, mine)} as fast" if ahead else f"{times(mine, its)} as long"
         case Quantity.MEMORY:
-            return f"{format_value(mine.value, criterion.unit)} instead of {format_value(its.value, criterion.unit)}"
+            return f"{memory_words(mine)} instead of {memory_words(its)}"
         case Quantity.SCORE:
             change = difference(mine, its)
             return f"{criterion.title} {format_change(change.value or 0.0, change.low, change.high, criterion.unit)}"
@@ -163,12 +156,12 @@ def _nearest(made: Recommendation, limited: Sequence[Criterion]) -> list[str]:
     """Whom the fewest limits exclude, and of these the least; where nothing has figures, how it ended."""
     able = [one for one in made.candidates if not one.why]
     if not able:
-        return [f"{listed([f'{one.label} ({one.why})' for one in made.candidates[:_MOST_TOLD]], 'and')}."]
+        return [f"{views.listed([f'{one.label} ({one.why})' for one in made.candidates[:_MOST_TOLD]], 'and')}."]
     failed = {one.variant_id: [each for each in limited if standing(each, one) is Standing.MISSES] for one in able}
     order = sorted(able, key=lambda one: _distance(failed[one.variant_id], one))
     near = order[0]
     words = [f"{each.title} {missed(each, near)}" for each in failed[near.variant_id]]
-    return [f"Nearest: {near.label}, {listed(words, 'and')}."]
+    return [f"Nearest: {near.label}, {views.listed(words, 'and')}."]
 
 
 def _distance(criteria: Sequence[Criterion], one: Candidate) -> tuple[int, float]:
@@ -196,7 +189,7 @@ def runners_up(made: Recommendation) -> list[str]:
     found = []
     for word, after in zip(_AFTER, _after(made), strict=False):
         names = [f"{one.label}{_beside(made, one)}" for one in after[:_MOST_TOLD]]
-        found.append(f"{word}: {listed(names, 'or')}.")
+        found.append(f"{word}: {views.listed(names, 'or')}.")
     return found
 
 
@@ -226,7 +219,7 @@ def _other_limits(made: Recommendation) -> list[str]:
             moved = [f"{each.option} {text}" for each, text in zip(criteria, typed, strict=True) if text]
             words = " beyond doubt" if one in made.chosen else _beside(made, one)
             others = [other.label for other in then.chosen if other is not one]
-            found.append((len(moved), f"With {' '.join(moved)}: {listed([one.label, *others], 'or')}{words}."))
+            found.append((len(moved), f"With {' '.join(moved)}: {views.listed([one.label, *others], 'or')}{words}."))
     return [sentence for _, sentence in sorted(found, key=lambda pair: pair[0])][:_MOST_TOLD]
 
 

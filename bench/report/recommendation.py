@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bench.errors import UsageError
-from bench.observations import MEMORY_RESOLUTION_BYTES
 from bench.quantity import Better, Metric, Unit
 from bench.records import Case
 from bench.report import view as views
-from bench.report.ranking import ends, leaders, tolerated, unsure, widest
+from bench.report.ranking import ends, leaders, needed, unsure, widest
 from bench.report.view import Point, Shown, View
 from bench.stats import Estimate
 
@@ -67,7 +66,6 @@ class Candidate:
 
     Attributes:
         why: why it cannot be taken whatever the limits are; empty for all others.
-        too_small: whether its peak memory is below what can be measured.
     """
 
     variant_id: str
@@ -75,7 +73,6 @@ class Candidate:
     figures: Mapping[Quantity, Estimate]
     marks: tuple[str, ...] = ()
     why: str = ""
-    too_small: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +94,7 @@ class Recommendation:
     Attributes:
         steps: from all who meet the limits to those who are taken; empty if nobody does.
         meets: whether those who are taken meet every limit beyond doubt.
+        setting: of the place, in words, where the task was measured in others too.
     """
 
     task: str
@@ -105,6 +103,7 @@ class Recommendation:
     candidates: tuple[Candidate, ...]
     steps: tuple[Step, ...]
     meets: bool
+    setting: str = ""
 
     @property
     def chosen(self) -> tuple[Candidate, ...]:
@@ -135,7 +134,15 @@ def recommend(view: View, task: str, limits: Limits) -> Recommendation:
     ]
     criteria = _criteria(task, limits, metric if scored else None, candidates)
     return chosen_of(
-        Recommendation(task=task, place=place, criteria=criteria, candidates=tuple(candidates), steps=(), meets=False)
+        Recommendation(
+            task=task,
+            place=place,
+            criteria=criteria,
+            candidates=tuple(candidates),
+            steps=(),
+            meets=False,
+            setting=view.apart(task, place.setting),
+        )
     )
 
 
@@ -171,7 +178,7 @@ def _candidate(timed: Shown | None, fitted: Shown | None, label: str, metric: Me
     known = [shown for shown in (timed, fitted) if shown is not None]
     figures: dict[Quantity, Estimate | None] = {}
     if timed is not None:
-        figures |= {Quantity.LATENCY: timed.figure("latency_s"), Quantity.MEMORY: tolerated(timed.memory)}
+        figures |= {Quantity.LATENCY: timed.figure("latency_s"), Quantity.MEMORY: needed(timed) if timed.good else None}
     if fitted is not None and metric is not None:
         figures[Quantity.SCORE] = widest(fitted, metric.name)
     return Candidate(
@@ -180,7 +187,6 @@ def _candidate(timed: Shown | None, fitted: Shown | None, label: str, metric: Me
         figures={name: one for name, one in figures.items() if one is not None and one.value is not None},
         marks=tuple(dict.fromkeys(mark for shown in known for mark in shown.marks)),
         why=_why(timed, fitted, metric),
-        too_small=timed is not None and timed.memory_too_small,
     )
 
 
@@ -210,7 +216,7 @@ def _criteria(
     )
     memory = Criterion(
         quantity=Quantity.MEMORY,
-        title="peak memory",
+        title="memory",
         option="--max-memory",
         unit=Unit.BYTES,
         better=Better.LOWER,
@@ -252,8 +258,7 @@ def standing(criterion: Criterion, candidate: Candidate) -> Standing | None:
     if criterion.limit is None:
         return None
     if estimate is None:
-        below = criterion.quantity is Quantity.MEMORY and candidate.too_small
-        return Standing.MEETS if below and criterion.limit >= MEMORY_RESOLUTION_BYTES else Standing.MAY
+        return Standing.MAY
     sign = 1 if criterion.better is Better.HIGHER else -1
     worst, best = sorted(sign * end for end in ends(estimate))
     if best < sign * criterion.limit:

@@ -13,7 +13,7 @@ from bench.report import view as views
 from bench.report.against import against
 from bench.report.blocks import Block
 from bench.report.meeting import Meeting, Side, apart, meetings, names, same_machine
-from bench.report.ranking import leaders, tolerated, widest
+from bench.report.ranking import leaders, needed, widest
 from bench.report.tables import (
     Cell,
     Column,
@@ -208,18 +208,20 @@ def _claims(meeting: Meeting) -> Iterator[Markup]:
     timed = [_good(_timed(meeting, side)) for side in meeting.sides]
     fits = [_good(_fits(meeting, side)) for side in meeting.sides]
     # the least of those that can be seen is not the least of all
-    weighed = [each if all(shown.memory for shown in each.values()) else {} for each in timed]
+    weighed = [each if all(needed(shown) for shown in each.values()) else {} for each in timed]
+    alike = len({side.view.headline(meeting.task).name for side in meeting.sides}) == 1
+    scores: list[Found] = [{key: widest(one, score.name) for key, one in each.items()} for each in fits]
     contests: list[tuple[str, Better, list[Found]]] = [
         (
             "the fastest",
             Better.HIGHER,
             [{key: one.figure("throughput_items_per_s") for key, one in each.items()} for each in timed],
         ),
-        (best, score.better, [{key: widest(one, score.name) for key, one in each.items()} for each in fits]),
+        *([(best, score.better, scores)] if alike else []),
         (
             "the smallest in memory",
             Better.LOWER,
-            [{key: tolerated(one.memory) for key, one in each.items()} for each in weighed],
+            [{key: needed(one) for key, one in each.items()} for each in weighed],
         ),
     ]
     labels = {variant.variant_id: variant.label for variant in meeting.variants}

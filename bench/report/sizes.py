@@ -10,6 +10,7 @@ from bench.report import view as views
 from bench.report.blocks import Block
 from bench.report.grids import Kind
 from bench.report.over_length import Sweep
+from bench.report.ranking import needed
 from bench.report.tables import Cell, CellKind, Column, Row, Table, empty
 from bench.report.view import Shown, View
 from bench.scaling import budgets, reach, within
@@ -47,7 +48,9 @@ def what_fits(view: View, task: str, found: Mapping[Kind, Sequence[Sweep]]) -> B
         columns = [column for one, known in needs for column in _within(ids, one, known)]
         if columns:
             enough = "; ".join(f"{views.place_words(None, one.batch)} in {_enough(known)}" for one, known in needs)
-            note = f"{kind[1]}. All that ran fits: {enough}."
+            ran = [shown for one in members for cases in one.cases.values() for shown in cases.values() if shown.good]
+            what = "ran" if all(needed(shown) for shown in ran) else "has a figure"
+            note = f"{kind[1]}. All that {what} fits: {enough}."
             tables.append(_table(task, f"{kind[0]}, within a budget", note, rows, columns))
     titles = [table.title for table in tables]
     says += [_LARGEST] if any(title.endswith("largest sizes") for title in titles) else []
@@ -127,19 +130,10 @@ Needs = Mapping[str, Mapping[int, float]]
 
 def _needs(one: Sweep) -> Needs:
     found = {
-        variant_id: {length: need for length, shown in cases.items() if (need := _need(shown))}
+        variant_id: {length: need.value for length, shown in cases.items() if (need := needed(shown)) and need.value}
         for variant_id, cases in one.cases.items()
     }
     return {variant_id: needs for variant_id, needs in found.items() if needs}
-
-
-def _need(shown: Shown) -> float | None:
-    """The bytes that a case takes: on a CPU its peak is only what a step adds to weights and optimizer state."""
-    peak = shown.memory
-    if peak is None or not peak.value:
-        return None
-    held = ("weights_bytes", "optimizer_bytes") if shown.case.device == "cpu" else ()
-    return peak.value + sum(figure.value or 0 for name in held if (figure := shown.figure(name)))
 
 
 def _within(ids: Sequence[str], one: Sweep, needs: Needs) -> Iterator[Named]:

@@ -33,9 +33,10 @@ def lead(view: View, task: str) -> list[Markup]:
     place = views.point(view.run, (shown.case for shown in timed))
     at = views.at(timed, place) if place else {}
     fits = views.fits_for(view.fits(task), place.sequence_length if place else None)
+    here = where(view, task, place) if place else ""
     by_score = scores(fits, metric)
     found = [
-        (sentence(speeds(at, place)) or _none(f"{where(place)}: ", at.values(), timed)) if place else None,
+        (sentence(speeds(at, here)) or _none(f"{here}: ", at.values(), timed)) if place else None,
         _joined(sentence(by_score), beside_floors(by_score, view.floors(task), metric.unit))
         or _none("Trained: ", fits.values(), ()),
         _compromise(recommend(view, task, Limits())) if place else None,
@@ -128,12 +129,17 @@ def notes(view: View) -> list[str]:
     """What a reader must know before trusting a figure: how few trials or seeds, and what is missing."""
     found: list[str] = []
     trials = [len(used_trials(shown.result)) for shown in view.cases if shown.case.fit is None and shown.good]
-    if trials and min(trials) < estimates.FEW_TRIALS:
-        few = str(min(trials)) if min(trials) == max(trials) else f"{min(trials)} to {max(trials)}"
-        found.append(f"A quick look: {few} trials a case. Small differences are not to be trusted.")
+    few = [count for count in trials if count < estimates.FEW_TRIALS]
+    if 2 * len(few) > len(trials):
+        span = str(min(trials)) if min(trials) == max(trials) else f"{min(trials)} to {max(trials)}"
+        word = "trial" if max(trials) == 1 else "trials"
+        found.append(f"A quick look: {span} {word} a case. Small differences are not to be trusted.")
+    elif few:
+        found.append(f"{len(few)} of {len(trials)} speed cases have fewer than {estimates.FEW_TRIALS} trials.")
     fits = [shown for shown in view.cases if shown.case.fit is not None]
-    if fits and len(view.run.plan.seeds) == 1 and not any(view.run.plan.folds.values()):
-        found.append("One seed: how accuracy varies between seeds is not known.")
+    folded = {task for task, folds in view.run.plan.folds.items() if folds}
+    if len(view.run.plan.seeds) == 1 and any(shown.case.task_key not in folded for shown in fits):
+        found.append("One seed: how scores vary between seeds is not known.")
     items = sorted({shown.case.fit.train_items for shown in fits if shown.case.fit and shown.case.fit.train_items})
     if items:
         found.append(f"Fits saw {' or '.join(format_tick(count, Unit.COUNT) for count in items)} training items only.")

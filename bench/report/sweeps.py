@@ -91,7 +91,9 @@ def _chart(selection: Selection, kind: Kind, quantities: Sequence[Quantity], pre
     else:
         groups, cut = _groups(every, axis, selection)
         marked = [shown for _, cases in groups for shown in cases]
-        panels = list(_panels(selection, groups, axis, known, prefix))
+        # half of a run may have figures only where nothing is drawn
+        drawn = [one for one in known if any(one.found(shown) for shown in marked)]
+        panels = list(_panels(selection, groups, axis, drawn, prefix))
     return Chart(
         title=selection.kind_words(kind)[:1].upper() + selection.kind_words(kind)[1:],
         panels=tuple(panels),

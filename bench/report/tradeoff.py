@@ -15,7 +15,7 @@ from bench.report import drawing, pareto, svg
 from bench.report import view as views
 from bench.report.blocks import Block, Chart
 from bench.report.charts import looks
-from bench.report.describe import extremes, joined
+from bench.report.describe import extremes
 from bench.report.dots import DotRow, draw_dots
 from bench.report.drawing import Panel
 from bench.report.ranking import ends, tolerated, widest
@@ -200,7 +200,7 @@ def _caption(
         unknown = len(standings) - len(sized)
         parts.append(f"Area: peak memory{f' ({unknown} unknown: drawn small)' if unknown else ''}.")
     if len(front) > 1:
-        names = joined([dot.label for dot in front])
+        names = views.listed([dot.label for dot in front])
         parts.append(f"Line: the best {metric.title} to be had at that speed or more ({names}), intervals aside.")
     if beaten:
         parts.append(f"Slower and worse than another beyond doubt: {_beaten_words(beaten)}.")
@@ -226,7 +226,7 @@ def _beaten_words(beaten: Mapping[str, str]) -> str:
     by: dict[str, list[str]] = {}
     for label, other in beaten.items():
         by.setdefault(other, []).append(label)
-    return "; ".join(f"{joined(labels)} (than {other})" for other, labels in by.items())
+    return "; ".join(f"{views.listed(labels)} (than {other})" for other, labels in by.items())
 
 
 def _score_scale(values: Sequence[float], metric: Metric, floors: Iterable[float]) -> Scale:

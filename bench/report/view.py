@@ -150,6 +150,11 @@ class View:
             by_task.setdefault(shown.case.task_key, ([], []))[shown.case.fit is not None].append(shown)
         object.__setattr__(self, "by_task", by_task)
 
+    def apart(self, task: str, setting: Setting) -> str:
+        """`, fp32 on cpu, 1 thread` where a task was measured in other settings too; else empty."""
+        settings = {replace(shown.setting, new_tokens=None) for shown in self.timed(task)}
+        return f", {setting.words(without=('new_tokens',))}" if len(settings) > 1 else ""
+
     def timed(self, task: str) -> list[Shown]:
         """The speed cases of a task."""
         return [*self.by_task[task][0]] if task in self.by_task else []
@@ -185,11 +190,28 @@ def metric(name: str) -> Metric:
 
 def view(run: Run, results: Sequence[CaseResult]) -> View:
     """Put a run in order; cheap enough to be called again whenever an observation comes in."""
-    cases = tuple(_shown(run, result) for result in results)
+    cases = tuple(_shown(run, result) for result in _distinct(results))
     by_id = {shown.case.variant.variant_id: shown.case.variant for shown in cases}
     variants = tuple(by_id.values())
     tasks = tuple(dict.fromkeys(shown.case.task_key for shown in cases))
     return View(run=run, cases=cases, tasks=tasks, variants=variants, order=variants)
+
+
+def _distinct(results: Sequence[CaseResult]) -> list[CaseResult]:
+    """The same results; variants that are called alike get the beginning of their ids, so that each name means one."""
+    labels = {result.case.variant.variant_id: result.case.variant.label for result in results}
+    counts = Counter(labels.values())
+    if max(counts.values(), default=1) == 1:
+        return list(results)
+
+    def named(result: CaseResult) -> CaseResult:
+        variant = result.case.variant
+        if counts[variant.label] == 1:
+            return result
+        label = f"{variant.label} {variant.variant_id[:6]}"
+        return replace(result, case=replace(result.case, variant=replace(variant, label=label)))
+
+    return [named(result) for result in results]
 
 
 def side_by_side(runs: Runs) -> list[View]:
@@ -264,6 +286,12 @@ def fits_for(fits: Sequence[Shown], length: int | None) -> dict[str, Shown]:
     for shown in sorted(fits, key=lambda one: (one.case.sequence_length == length, one.case.sequence_length or 0)):
         chosen[shown.case.variant.variant_id] = shown
     return chosen
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    *most, end = words or [""]
+    return f"{', '.join(most)} {last} {end}" if most else end
 
 
 def place_words(length: int | None, batch: int | None, new_tokens: int | None = None) -> str:
