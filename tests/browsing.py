@@ -48,7 +48,8 @@ class Seen:
 
     def outside(self) -> list[str]:
         """Requests for anything but the file itself and what it carries."""
-        return [url for url in self.requests if url != self.page.url and not url.startswith(("data:", "blob:"))]
+        own = self.page.url.partition("#")[0]
+        return [url for url in self.requests if url != own and not url.startswith(("data:", "blob:"))]
 
     def open_all(self) -> None:
         """Unfold everything; what is inside of what was folded too."""

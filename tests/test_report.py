@@ -205,6 +205,7 @@ def test_labels_at_line_ends_keep_apart() -> None:
 def test_ticks_are_round() -> None:
     assert measured_scale([900, 120_000], Unit.ITEMS_PER_SECOND).ticks == (1000, 3000, 10_000, 30_000, 100_000)
     assert measured_scale([2**20, 2**24], Unit.BYTES).ticks == (2**20, 2**21, 2**22, 2**23, 2**24)
+    assert measured_scale([1e-5, 1e3], Unit.NUMBER).ticks == pytest.approx((1e-5, 1e-3, 1e-1, 10, 1000))
     even = measured_scale([0.84, 0.88], Unit.SHARE)
     assert not even.log
     assert even.ticks == pytest.approx([0.84, 0.85, 0.86, 0.87, 0.88])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browsing import MARKS, Seen, seen
 
+from bench.quantity import format_ratio
+from bench.stats import Estimate, ratio
+
 pytestmark = MARKS
 
-CASES = "#r1-1-every-case"
+CASES = "#r-1-every-case"
+LEAGUE = ".scroll[aria-label='imdb']"
+LEAGUE_TOOLS = ".tools[aria-label='Tools for imdb']"
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def _press(page: Any, around: str, words: str) -> None:
 
 
 def _choose(page: Any, around: str, words: str, value: str) -> None:
-    page.locator(f"{around} .tools label", has_text=words).first.locator("select").select_option(value)
+    page.locator(f"{around} label", has_text=words).first.locator("select").select_option(value)
 
 
 def _unfold(page: Any, around: str) -> None:
@@ -52,7 +56,7 @@ def _unfold(page: Any, around: str) -> None:
 
 
 def test_a_press_on_a_head_sorts_and_a_third_restores(opened: Seen) -> None:
-    page, league = opened.page, "section:has(#r1-1) > .scroll"
+    page, league = opened.page, LEAGUE
     made = _column(page, league, 0)
     head = page.locator(f"{league} thead th").nth(1)
     _press(page, league, "throughput")
@@ -120,48 +124,39 @@ def test_long_tables_are_turned_over_page_by_page(opened: Seen) -> None:
     assert len(_column(page, timed, 0)) == 128
 
 
-def _ratio(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
-    """Zou & Donner 2008, on logs: value, low, high of each."""
-    (a, a_low, a_high), (b, b_low, b_high) = one, other
-    middle = math.log(a / b)
-    below = math.hypot(math.log(a / a_low), math.log(b_high / b))
-    above = math.hypot(math.log(a_high / a), math.log(b / b_low))
-    return math.exp(middle), math.exp(middle - below), math.exp(middle + above)
+def _figure(data: Mapping[str, str]) -> Estimate:
+    value, low, high = (float(data[name]) for name in ("value", "low", "high"))
+    return Estimate(value=value, low=low, high=high)
 
 
-def _told(*found: float) -> list[str]:
-    """With as many digits as show on which side of one they are."""
-    digits = max(0, 2 - math.floor(math.log10(found[0])))
-    nearest = min(abs(one - 1) for one in found)
-    if 0 < nearest < 10**-digits:
-        digits = -math.floor(math.log10(nearest))
-    return [f"{one:.{digits}f}" for one in found]
-
-
-def _figure(cell: Any) -> list[float]:
-    return [float(cell.get_attribute(f"data-{name}")) for name in ("value", "low", "high")]
+def _told(found: Estimate) -> list[str]:
+    """A ratio and the ends of its interval, as Python writes them, and in words which way it lies."""
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    words = "faster" if found.low > 1 else "slower" if found.high < 1 else "cannot be told apart"
+    value, _, ends = format_ratio(found.value, found.low, found.high).replace(",", "").partition(" times ")
+    return [f"{value}x", f"{ends.strip('()')}, {words}"]
 
 
 def test_figures_beside_a_baseline_are_ratios_with_intervals(opened: Seen) -> None:
-    page, league = opened.page, "section:has(#r1-1) > .scroll"
+    page, league = opened.page, LEAGUE
     rows = page.locator(f"{league} tbody tr")
     cells = [rows.nth(place).locator("td").first for place in range(8)]
-    figures = [_figure(cell) for cell in cells]
+    figures = [_figure(cell.evaluate("one => ({...one.dataset})")) for cell in cells]
     before = _texts(page, f"{league} tbody td")
-    _choose(page, "section:has(#r1-1)", "compare with", "lstm")
+    _choose(page, LEAGUE_TOOLS, "compare with", "lstm")
     for place, cell in enumerate(cells):
-        value, low, high = _ratio(figures[place], figures[2])
-        words = "faster" if low > 1 else "slower" if high < 1 else "cannot be told apart"
-        text, *ends = _told(value, low, high)
-        small = "the baseline" if place == 2 else f"{ends[0]} to {ends[1]}, {words}"
-        assert cell.locator("small").inner_text() == small
-        assert cell.inner_text().split("\n")[0].rstrip("*") == ("1.00x" if place == 2 else f"{text}x")
+        baseline = ["1.00x", "the baseline"]
+        expected = baseline if place == 2 else _told(ratio(figures[place], figures[2]))
+        value, small = cell.inner_text().split("\n")
+        assert [value.rstrip("*"), small] == expected
     memory = _column(page, league, 3)
     assert memory[0].endswith("no interval")
     accuracy = _column(page, league, 5)
     assert re.fullmatch(r"\+1\.7 points-?\d\.\d to \d\.\d, (higher|cannot be told apart)", accuracy[0])
     assert accuracy[2] == "0.0 pointsthe baseline"
-    _choose(page, "section:has(#r1-1)", "compare with", "")
+    _choose(page, LEAGUE_TOOLS, "compare with", "")
     assert _texts(page, f"{league} tbody td") == before
 
 
@@ -176,26 +171,37 @@ def test_a_baseline_stands_at_the_same_place_and_is_said_to_be_missing(opened: S
     assert cells.count() == 4
     assert cells.nth(3).inner_text().split("\n") == ["n/a", "nothing of transformer here"]
     long = page.evaluate(
-        """(length) => [...document.querySelectorAll("#r1-1-every-case table")[0].tBodies[0].rows].filter((row) =>
+        """(length) => [...document.querySelectorAll("#r-1-every-case table")[0].tBodies[0].rows].filter((row) =>
         row.cells[1].textContent === "training" && row.cells[2].textContent === length && row.cells[3].textContent === "32")
         .map((row) => [row.cells[0].textContent.trim(), {...row.cells[4].dataset}])""",
         "128",
     )
-    found = {name: [float(data[key]) for key in ("value", "low", "high")] for name, data in long}
-    value, low, high = _ratio(found["lstm"], found["transformer"])
-    text, *ends = _told(value, low, high)
-    words = cells.nth(1).inner_text().split("\n")
-    assert words[0] == f"{text}x"
-    assert words[1].startswith(f"{ends[0]} to {ends[1]}, ")
+    found = {name: _figure(data) for name, data in long}
+    assert cells.nth(1).inner_text().split("\n") == _told(ratio(found["lstm"], found["transformer"]))
+
+
+def test_only_what_has_others_beside_it_can_be_compared(opened: Seen) -> None:
+    page = opened.page
+    around = "#r-1-the-fastest-at-each-size"
+    fastest = page.locator(f"{around} ~ .tools").first
+    assert fastest.locator("label", has_text="compare with").count() == 0
+    # every size has a row of its own, which can be asked for
+    fastest.locator("label", has_text="length").locator("select").select_option("128")
+    fastest.locator("label", has_text="batch").locator("select").select_option("32")
+    assert _texts(page, f"{around} ~ .pager")[0] == "1 of 8 rows"
+    crossing = page.locator("#r-1-where-they-cross ~ .tools").first
+    assert crossing.locator("label").all_inner_texts() != []
+    assert crossing.locator("label", has_text="compare with").count() == 0
+    assert page.locator(f"{LEAGUE_TOOLS} label", has_text="compare with").count() == 1
 
 
 def test_what_is_shown_can_be_copied_as_markdown(opened: Seen) -> None:
-    page, league = opened.page, "section:has(#r1-1)"
-    _press(page, league, "throughput")
-    _press(page, league, "throughput")
-    _choose(page, league, "compare with", "nbow")
-    page.locator(f"{league} .tools button", has_text="copy as Markdown").first.click()
-    page.locator(f"{league} .tools button", has_text="copied").wait_for()
+    page = opened.page
+    _press(page, LEAGUE, "throughput")
+    _press(page, LEAGUE, "throughput")
+    _choose(page, LEAGUE_TOOLS, "compare with", "nbow")
+    page.locator(f"{LEAGUE_TOOLS} button", has_text="copy as Markdown").click()
+    page.locator(f"{LEAGUE_TOOLS} button", has_text="copied").wait_for()
     lines = page.evaluate("navigator.clipboard.readText()").splitlines()
     assert lines[0].startswith("| architecture | throughput | latency | peak memory |")
     assert lines[1].startswith("| :-- | --: |")
@@ -208,7 +214,7 @@ def test_what_is_shown_can_be_copied_as_markdown(opened: Seen) -> None:
 def test_without_a_clipboard_the_text_is_offered_for_copying_by_hand(browser: Any, made_page: Path) -> None:
     with seen(browser, made_page, copies=False) as one:
         one.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-        one.page.locator(".tools button", has_text="copy as Markdown").first.click()
-        field = one.page.locator(".tools textarea")
+        one.page.locator(f"{LEAGUE_TOOLS} button", has_text="copy as Markdown").click()
+        field = one.page.locator(f"{LEAGUE_TOOLS} textarea")
         assert field.input_value().startswith("| architecture | throughput |")
         assert one.page.evaluate("getSelection().toString()").startswith("| architecture | throughput |")

@@ -77,7 +77,7 @@ def _table(task: str, kind: Kind, rows: Sequence[Row], footnotes: Sequence[str])
     return Table(
         title=f"{task}: {kind[0]}",
         task=task,
-        columns=tuple(Column(title=title) for title in titles),
+        columns=tuple(Column(title=title, fact=title in ("batch", "against")) for title in titles),
         rows=tuple(rows),
         note=f"{kind[1]}.",
         footnotes=tuple(footnotes),

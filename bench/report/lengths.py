@@ -32,7 +32,8 @@ def lengths(view: View, task: str) -> list[Block]:
 
 
 def _fastest(task: str, found: Mapping[Kind, Sequence[Sweep]]) -> Block:
-    columns = ("batch", "length", "not told apart from it", "throughput", "latency", "ahead of the next")
+    facts = ("batch", "length")
+    columns = (*facts, "not told apart from it", "throughput", "latency", "ahead of the next")
     tables = []
     for kind, members in found.items():
         rows = [row for one in members for length in one.lengths if (row := _fastest_row(one, length))]
@@ -42,7 +43,7 @@ def _fastest(task: str, found: Mapping[Kind, Sequence[Sweep]]) -> Block:
         table = Table(
             title=f"{task}: {kind[0]}",
             task=task,
-            columns=tuple(Column(title=columns[place]) for place in kept),
+            columns=tuple(Column(title=columns[place], fact=columns[place] in facts) for place in kept),
             rows=tuple(replace(row, cells=tuple(row.cells[place] for place in kept)) for row in rows),
             note=f"{kind[1]}.",
         )

@@ -73,7 +73,7 @@ def _log_ticks(low: float, high: float, unit: Unit) -> tuple[float, ...]:
         ticks = tuple(step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high)
         if len(ticks) <= 6:
             break
-    return ticks
+    return ticks[:: max(1, math.ceil(len(ticks) / 6))]
 
 
 def _even_ticks(low: float, high: float, unit: Unit) -> tuple[float, ...]:

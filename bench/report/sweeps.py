@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from markupsafe import Markup
@@ -105,7 +106,8 @@ def _chart(selection: Selection, kind: Kind, quantities: Sequence[Quantity], pre
 def _tables(selection: Selection, kind: Kind, quantities: Sequence[Quantity]) -> Iterator[Table]:
     view = selection.view
     for quantity in quantities:
-        yield grid(view, selection.task, kind, partial(quantity.column, view), quantity.what)
+        made = grid(view, selection.task, kind, partial(quantity.column, view), quantity.what)
+        yield replace(made, title=f"{made.title}, {quantity.what.lower()}")
 
 
 def _groups(cases: Sequence[Shown], axis: str, selection: Selection) -> tuple[list[tuple[str, list[Shown]]], str]:

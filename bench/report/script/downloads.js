@@ -4,12 +4,17 @@ const GAP = 24;
 const HEAD = 36;
 const FINE = 2;
 
+/** What a figure is called where its part of the page cannot be seen: `Inference` is the title of more than one. */
+function titleOf(chart) {
+  const title = plain(chart.querySelector("h3, h4, h5"));
+  return [chart.parentElement.dataset.part, title].filter(Boolean).join(": ");
+}
+
 /** Suite, task and chart: what a file of this figure is called. */
 function nameOf(chart) {
   const suite = chart.closest("article")?.querySelector("h1");
   const task = chart.closest("section")?.querySelector("h2");
-  const title = chart.querySelector("h3, h4, h5");
-  return [suite, task, title].filter(Boolean).map((heading) => slug(plain(heading))).join("-");
+  return [...[suite, task].filter(Boolean).map(plain), titleOf(chart)].map(slug).join("-");
 }
 
 /** What a colour of the style sheet is right now: other programs know no variables. */
@@ -71,7 +76,7 @@ function drawing(chart) {
     for (const [name, value] of Object.entries({ x, y, ...size })) panel.setAttribute(name, value);
   });
   const heading = svg("text", { x: GAP, y: GAP, "font-size": 16, "font-weight": 600, fill: color("var(--ink)") });
-  heading.textContent = plain(chart.querySelector("h3, h4, h5"));
+  heading.textContent = titleOf(chart);
   const style = { fill: color("var(--ink)"), color: color("var(--ink)"), "stroke-linejoin": "round" };
   const font = { "font-family": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif" };
   const ground = svg("rect", { width: "100%", height: "100%", fill: color("var(--paper)") });
@@ -141,7 +146,7 @@ function saveCsv(chart) {
 function offer(chart) {
   const kinds = [["SVG", saveSvg], ["PNG", savePng]];
   if (chart.querySelector("table")) kinds.push(["CSV", saveCsv]);
-  const title = plain(chart.querySelector("h3, h4, h5"));
+  const title = titleOf(chart);
   const presses = kinds.map(([kind, made]) => {
     const press = button(kind, () => made(chart));
     press.setAttribute("aria-label", `${kind} of ${title}`);

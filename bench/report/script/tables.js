@@ -57,10 +57,11 @@ class Sheet {
     return this.texts.get(row).slice(1).join(BETWEEN);
   }
 
-  /** Whether there is something to compare: figures of several architectures, one of each at every place. */
+  /** Whether there is something to compare: figures of several architectures, no two of one at a place, not all alone at theirs. */
   get comparable() {
     const cases = new Set(this.rows.map((row) => this.texts.get(row).join(BETWEEN)));
-    return this.units.length > 0 && this.values(0).length > 1 && cases.size === this.rows.length;
+    const places = new Set(this.rows.map((row) => this.place(row)));
+    return this.units.length > 0 && cases.size === this.rows.length && places.size < this.rows.length;
   }
 
   /** The rows that pass every filter, in the order asked for. */
