@@ -21,8 +21,9 @@ from bench.observations import CaseResult, Pass
 from bench.passes import split
 from bench.plan import resolve
 from bench.records import Case, Measure, Outcome, PassKind
+from bench.report import sweeps
 from bench.report import view as views
-from bench.report.charts import charts
+from bench.report.charts import select
 from bench.report.grids import kinds
 from bench.report.inside import inside
 from bench.spec import END_ID, InputKind, OutputKind, Spec
@@ -251,7 +252,9 @@ def test_charts_name_how_much_is_written_and_no_setting_that_all_share() -> None
         if one.case.workload == "inference"
     ]
     view = views.view(run, [*results, *decoding])
-    drawn = " ".join(str(panel) for chart in charts(view, "imdb", None, "r") for panel in chart.panels)
+    block = sweeps.speed(select(view, "imdb", "r"))
+    assert block is not None
+    drawn = " ".join(str(panel) for chart in block.charts for panel in chart.panels)
     assert "decode, 4 new tokens, length 64" in drawn
     assert "inference, length 64" in drawn
     assert "fp32 on cpu" not in drawn

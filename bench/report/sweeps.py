@@ -138,11 +138,13 @@ def _panels(
     x = swept_scale([_place(shown, axis) for shown in every], _AXES[axis])
     scales = {quantity.what: _scale(selection.view, every, quantity) for quantity in quantities}
     for row, (heading, cases) in enumerate(groups):
+        case = cases[0].case
+        written = views.place_words(None, None, case.new_tokens)
         for column, quantity in enumerate(quantities):
             y, levels = scales[quantity.what]
             series = tuple(_series(selection, cases, axis, quantity))
             panel = Panel(
-                heading=", ".join(filter(None, [cases[0].case.workload, heading])),
+                heading=", ".join(filter(None, [case.workload, written, heading])),
                 shows=quantity.shows,
                 series=series,
                 x=x,
@@ -230,7 +232,7 @@ def _dots(cases: Sequence[Shown], selection: Selection, quantity: Quantity, pref
     seen = {row.label: row.estimates[0] for row in rows}
     return draw_dots(
         rows,
-        heading=f"{at.workload}, {views.place_words(at.sequence_length, at.batch_size)}",
+        heading=f"{at.workload}, {views.place_words(at.sequence_length, at.batch_size, at.new_tokens)}",
         shows=quantity.shows,
         unit=quantity.unit,
         better=quantity.better,
