@@ -336,7 +336,7 @@ def test_memory_may_be_written_with_its_unit(tmp_path: Path, text: str, size: in
     assert content.measure.record().limit_bytes == size
 
 
-@pytest.mark.parametrize("text", ['"2GB"', '"much"', "0", "-1", '"0GiB"', "1.5", "true"])
+@pytest.mark.parametrize("text", ['"2 apples"', '"much"', "0", "-1", '"0GiB"', "1.5", "true"])
 def test_wrong_memory_is_told(tmp_path: Path, text: str) -> None:
     from bench.plan import resolve
 
