@@ -20,7 +20,6 @@ from bench.report.tables import (
     empty,
     latency_cell,
     marks_cell,
-    memory_column,
     metric_cell,
     metric_column,
     value_cell,
@@ -43,13 +42,6 @@ def speed_of(view: View, task: str) -> list[Table]:
             "Throughput in items per second",
         )
         for kind in kinds(view, task)
-    ]
-
-
-def memory_of(view: View, task: str) -> list[Table]:
-    """Peak-memory tables of one task."""
-    return [
-        grid(view, task, kind, lambda cases: memory_column(view, cases), "Peak memory") for kind in kinds(view, task)
     ]
 
 
